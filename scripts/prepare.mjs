@@ -1,0 +1,4 @@
+// Installs what is missing and builds what has changed.
+import { launch } from './launch.mjs'
+
+launch(() => import('./steps/prepare.mjs'))

@@ -1,0 +1,64 @@
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { provideBrowser } from './browser.mjs'
+import { Failure } from './failure.mjs'
+import { prepare } from './prepare.mjs'
+import { toolPath } from './project.mjs'
+import { runNode } from './run.mjs'
+
+/** Runs the tests that the arguments choose, or all; the last line counts them. */
+export async function command(args) {
+  const { code, line } = await runTests(args)
+  console.log(line)
+  process.exitCode = code
+}
+
+/** Returns the exit code and the line that counts. */
+export async function runTests(args) {
+  if (!(await prepare())) return { code: 1, line: '0 passed, 1 failed' }
+  const folder = mkdtempSync(join(tmpdir(), 'bureau-report-'))
+  const report = join(folder, 'report.json')
+  try {
+    const reporters = ['--reporter=default', '--reporter=json', `--outputFile.json=${report}`]
+    const vitest = [toolPath('vitest/vitest.mjs'), 'run', ...args, ...reporters]
+    const { code } = await runNode(vitest, { show: true, env: await provideEnvironment(args) })
+    const { passed, failed, skipped } = count(report, code)
+    const line = `${passed} passed, ${failed} failed${skipped > 0 ? `, ${skipped} skipped` : ''}`
+    return { code: failed > 0 ? code || 1 : code, line }
+  } finally {
+    rmSync(folder, { recursive: true, force: true })
+  }
+}
+
+/** A chosen few tests ask for a browser when they need it; all of them will need one. */
+async function provideEnvironment(args) {
+  if (args.length > 0) return process.env
+  try {
+    return { ...process.env, CHROME_PATH: await provideBrowser() }
+  } catch (error) {
+    if (!(error instanceof Failure)) throw error
+    console.error(error.message)
+    return process.env
+  }
+}
+
+/** A file that cannot even be loaded, or a run that ends badly, is a failure though no test is. */
+function count(report, code) {
+  let result
+  try {
+    result = JSON.parse(readFileSync(report, 'utf8'))
+  } catch {
+    return { passed: 0, failed: 1, skipped: 0 }
+  }
+  const broken = result.testResults.filter(
+    ({ status, assertionResults }) =>
+      status === 'failed' && !assertionResults.some((test) => test.status === 'failed'),
+  )
+  const failed = result.numFailedTests + broken.length
+  return {
+    passed: result.numPassedTests,
+    failed: failed === 0 && code !== 0 ? 1 : failed,
+    skipped: result.numPendingTests + result.numTodoTests,
+  }
+}

@@ -1,0 +1,93 @@
+import { malformedRequest } from '../kernel/errors.ts'
+
+const maxDepth = 64
+const maxKeys = 10_000
+
+const decoder = new TextDecoder('utf-8', { fatal: true })
+
+/**
+ * Reads a JSON body strictly: valid UTF-8, bounded depth and number of members before anything is
+ * built, no NUL and no lone surrogate (PostgreSQL could not store them), no `__proto__` member.
+ */
+export function parseJsonBody(bytes: Buffer): unknown {
+  const text = decode(bytes)
+  if (text.trim() === '') return undefined
+  refuseHugeStructure(text)
+  let value: unknown
+  try {
+    value = JSON.parse(text)
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : 'no reason given'
+    throw malformedRequest({ detail: `The body is not JSON: ${printable(reason)}` })
+  }
+  // Escapes are the only way for these to get past the decoder, and most bodies have none.
+  if (/\\u|\0|__proto__|constructor/.test(text)) refuseHostileText(value)
+  return value
+}
+
+/** Whether PostgreSQL can store the text exactly as it came. */
+export function isStorableText(text: string): boolean {
+  return text.isWellFormed() && !text.includes('\0')
+}
+
+function decode(bytes: Buffer): string {
+  try {
+    return decoder.decode(bytes)
+  } catch {
+    throw malformedRequest({ detail: 'The body is not valid UTF-8.' })
+  }
+}
+
+/** One pass over the text, outside of strings: a parser would already have built the tree. */
+function refuseHugeStructure(text: string): void {
+  let depth = 0
+  let members = 0
+  let inString = false
+  for (let index = 0; index < text.length; index += 1) {
+    const code = text.charCodeAt(index)
+    if (inString) {
+      if (code === backslash) index += 1
+      else if (code === quote) inString = false
+    } else if (code === quote) inString = true
+    else if (code === openBrace || code === openBracket) depth += 1
+    else if (code === closeBrace || code === closeBracket) depth -= 1
+    else if (code === comma) members += 1
+    if (depth > maxDepth) {
+      throw malformedRequest({ detail: `The body is nested more than ${maxDepth} levels deep.` })
+    }
+    if (members > maxKeys) {
+      throw malformedRequest({ detail: `The body has more than ${maxKeys} members.` })
+    }
+  }
+}
+
+const quote = 0x22
+const backslash = 0x5c
+const openBrace = 0x7b
+const closeBrace = 0x7d
+const openBracket = 0x5b
+const closeBracket = 0x5d
+const comma = 0x2c
+
+function refuseHostileText(value: unknown): void {
+  if (typeof value === 'string') {
+    if (isStorableText(value)) return
+    throw malformedRequest({
+      detail: 'A text holds a NUL character or half of a surrogate pair.',
+    })
+  }
+  if (Array.isArray(value)) {
+    for (const item of value) refuseHostileText(item)
+    return
+  }
+  if (typeof value !== 'object' || value === null) return
+  for (const [key, member] of Object.entries(value)) {
+    if (key === '__proto__') throw malformedRequest({ detail: 'A member is named __proto__.' })
+    refuseHostileText(key)
+    refuseHostileText(member)
+  }
+}
+
+function printable(text: string): string {
+  return text.replaceAll(/[^\x20-\x7e]/g, '?').slice(0, 200)
+}

@@ -1,0 +1,15 @@
+/** Stops on a broken assumption: the failure is a bug, never the client's fault. */
+export function assert(condition: unknown, message: string): asserts condition {
+  if (!condition) throw new Error(`Assertion failed: ${message}`)
+}
+
+/** The value, where absence would be a bug. */
+export function present<T>(value: T | null | undefined, what: string): T {
+  assert(value !== null && value !== undefined, `${what} is missing`)
+  return value
+}
+
+/** Makes the compiler prove that every case was handled. */
+export function unreachable(value: never): never {
+  throw new Error(`Unreachable: ${JSON.stringify(value)}`)
+}

@@ -1,0 +1,135 @@
+import { chmod, mkdir, realpath } from 'node:fs/promises'
+import { join } from 'node:path'
+import { provideBinaries, type Binaries } from './binaries.ts'
+import { claimDataDirectory } from './claim.ts'
+import { buildUrls, createCluster, provideDatabase } from './cluster.ts'
+import { providePasswords, removeUnfinished, requireSameMajor } from './cluster.ts'
+import { exists } from './durable-file.ts'
+import { EmbeddedDatabaseError } from './error.ts'
+import { locateHome, makeHome, markComplete } from './location.ts'
+import type { ClusterHome } from './location.ts'
+import { findPostmaster, startPostmaster, stopPostmaster, type Postmaster } from './postmaster.ts'
+import { boundServerLog } from './server-log.ts'
+import { watchPostmaster } from './watch.ts'
+
+export { EmbeddedDatabaseError }
+
+export interface EmbeddedDatabase {
+  /** Role `bureau_owner`: owns the database `bureau` and migrates it. */
+  ownerUrl: string
+  /** Role `bureau_server`: serves, without a right to change the schema. */
+  serverUrl: string
+  /** Role `postgres`, for tests that make databases of their own. */
+  superuserUrl: string
+  /** `adopted`: a server left behind by a killed process; `recovered`: one that had crashed. */
+  outcome: Outcome
+  /** Shuts the server down and gives the data directory free, within about 10 s. */
+  stop(): Promise<void>
+}
+
+type Outcome = 'created' | 'started' | 'adopted' | 'recovered'
+type Progress = (message: string) => void
+type Release = () => Promise<void>
+
+/** The means of one start: where the cluster is, and its programs, which not every start needs. */
+interface Setting {
+  home: ClusterHome
+  binaries: () => Promise<Binaries>
+  isNew: boolean
+  progress: Progress
+}
+
+/**
+ * Provides the PostgreSQL that lives in the data directory: makes it on the first start, finds or
+ * starts it on later ones, and starts it again should it crash. One process at a time may have it;
+ * when that process is killed, the server lives on and the next start adopts it. Throws an
+ * EmbeddedDatabaseError, one sentence for the operator, where it cannot be had.
+ */
+export async function startEmbeddedDatabase(options: {
+  dataDir: string
+  progress?: Progress
+}): Promise<EmbeddedDatabase> {
+  const { dataDir, progress = () => undefined } = options
+  const releases: Release[] = []
+  const release: Release = async () => {
+    for (const one of releases.splice(0).toReversed()) await one()
+  }
+  try {
+    const dataDirectory = await makeDataDirectory(dataDir)
+    const claims = join(dataDirectory, 'postgres.lock')
+    releases.push(await claimDataDirectory(dataDirectory, claims))
+    const home = await locateHome(dataDirectory)
+    await makeHome(home.path)
+    // A copied data directory points at the same home outside it.
+    if (home.pointerFile) {
+      releases.push(await claimDataDirectory(home.path, join(home.path, 'postgres.lock')))
+    }
+    return await open(await describeSetting(home, progress), release)
+  } catch (error) {
+    await release()
+    throw explainFailure(error, dataDir)
+  }
+}
+
+/** Made so that another account may pass through; what is private in it has its own mode. */
+async function makeDataDirectory(path: string): Promise<string> {
+  if (await mkdir(path, { recursive: true })) await chmod(path, 0o711)
+  return await realpath(path)
+}
+
+async function describeSetting(home: ClusterHome, progress: Progress): Promise<Setting> {
+  let provided: Promise<Binaries> | undefined
+  const binaries = () => (provided ??= provideBinaries(home.account, home.binariesDirectory))
+  return { home, binaries, isNew: !(await exists(home.dataDirectory)), progress }
+}
+
+async function open(setting: Setting, release: Release): Promise<EmbeddedDatabase> {
+  const { home, binaries, isNew } = setting
+  const passwords = await providePasswords(home, isNew)
+  const { postmaster, outcome } = await provideServer(setting, passwords.superuser)
+  const urls = buildUrls(passwords, postmaster)
+  try {
+    await provideDatabase(urls, passwords, isNew)
+  } catch (error) {
+    await stopPostmaster(home, postmaster.pid, binaries)
+    throw error
+  }
+
+  const watch = watchPostmaster(home, postmaster, setting)
+  const stop = async (): Promise<void> => {
+    await stopPostmaster(home, await watch.end(), binaries)
+    await release()
+  }
+  let stopping: Promise<void> | undefined
+  return { ...urls, outcome, stop: () => (stopping ??= stop()) }
+}
+
+async function provideServer(
+  setting: Setting,
+  superuserPassword: string,
+): Promise<{ postmaster: Postmaster; outcome: Outcome }> {
+  const { home, isNew, progress } = setting
+  const living = await findPostmaster(home)
+  if (living) return { postmaster: living, outcome: 'adopted' }
+
+  await removeUnfinished(home)
+  const binaries = await setting.binaries()
+  if (isNew) {
+    progress(`Creating a PostgreSQL ${binaries.version.split('-')[0]} cluster in ${home.path}`)
+    await createCluster(home, binaries, superuserPassword)
+    await markComplete(home)
+  }
+  await requireSameMajor(home, binaries)
+  await boundServerLog(home.logFile)
+  const { postmaster, recovered } = await startPostmaster(home, binaries)
+  return { postmaster, outcome: isNew ? 'created' : recovered ? 'recovered' : 'started' }
+}
+
+/** Failures of the file system, such as a full disk or a missing right, become a sentence too. */
+function explainFailure(error: unknown, dataDir: string): unknown {
+  if (error instanceof EmbeddedDatabaseError || !(error instanceof Error)) return error
+  const { code, syscall } = error as NodeJS.ErrnoException
+  if (code === undefined || syscall === undefined) return error
+  const sentence = `The embedded database in ${dataDir} cannot be used: ${error.message}.`
+  return new EmbeddedDatabaseError(sentence, { cause: error })
+}

@@ -1,0 +1,104 @@
+import { Logger as JobLogger, parseCronItems, run, type Runner, type TaskList } from 'graphile-worker'
+import pg from 'pg'
+import type { AppContext } from './context.ts'
+import type { Logger } from './log.ts'
+import { json, sql, type Sql } from './sql.ts'
+
+/** Work outside a request: on a schedule, or when a statement has enqueued it. */
+export interface Job {
+  readonly name: string
+  /** Crontab of five fields in UTC, each tick run once over all nodes; null: only when enqueued. */
+  readonly schedule: string | null
+  run(ctx: AppContext, payload: Readonly<Record<string, unknown>>): Promise<void>
+}
+
+/** Declares work. It must bear to run twice, and on a schedule to have been missed. */
+export function defineJob(name: string, schedule: Job['schedule'], run: Job['run']): Job {
+  return { name, schedule, run }
+}
+
+/** An expression that adds a job in the caller's statement; `key` makes it one job. */
+export function enqueued(name: string, payload: Record<string, unknown>, key: string): Sql {
+  return sql`graphile_worker.add_job(${name}, ${json(payload)}::json, job_key => ${key},
+    max_attempts => ${jobAttempts})`
+}
+
+export interface JobsOptions {
+  /** A direct connection, never through a pooler: the queue uses LISTEN. */
+  readonly directUrl: string
+  readonly tasks: TaskList
+  readonly jobs: readonly Job[]
+  /** A fresh context for one run. */
+  readonly contextFor: (task: string, jobId: string) => AppContext
+  readonly log: Logger
+}
+
+const concurrency = 4
+const pollIntervalMs = 2000
+/** A failed job is tried again after e^n seconds: 25 tries are about three days. */
+const jobAttempts = 25
+
+/** Starts the worker of this process; `stop` waits for what runs. */
+export async function startJobs(options: JobsOptions): Promise<{ stop(): Promise<void> }> {
+  const pool = new pg.Pool({
+    connectionString: options.directUrl,
+    max: concurrency + 2,
+    application_name: 'bureau jobs',
+  })
+  pool.on('error', (error) => options.log.warn({ err: error }, 'job queue connection lost'))
+  const scheduled: TaskList = Object.fromEntries(
+    options.jobs.map((job) => [
+      job.name,
+      async (payload, helpers) => {
+        const ctx = options.contextFor(job.name, helpers.job.id)
+        await job.run(ctx, payload as Record<string, unknown>)
+      },
+    ]),
+  )
+  const runner: Runner = await run({
+    pgPool: pool,
+    taskList: { ...scheduled, ...options.tasks },
+    parsedCronItems: parseCronItems(
+      options.jobs.flatMap(({ name, schedule }) =>
+        schedule === null
+          ? []
+          : [
+              {
+                task: name,
+                match: schedule,
+                identifier: name,
+                options: { maxAttempts: 1, backfillPeriod: 0 },
+              },
+            ],
+      ),
+    ),
+    concurrency,
+    pollInterval: pollIntervalMs,
+    noHandleSignals: true,
+    logger: jobLoggerTo(options.log),
+  })
+  // The promise rejects when the queue gives up; the readiness check sees the database by itself.
+  runner.promise.catch((error: unknown) => options.log.error({ err: error }, 'job queue stopped'))
+  return {
+    stop: async () => {
+      await runner.stop().catch((error: unknown) => {
+        options.log.warn({ err: error }, 'job queue did not stop cleanly')
+      })
+      await pool.end()
+    },
+  }
+}
+
+export const silentJobLogger = new JobLogger(() => () => undefined)
+
+function jobLoggerTo(log: Logger): JobLogger {
+  return new JobLogger((scope) => (level, message, meta) => {
+    // The queue reports each job it runs at info; one line a failure is what an operator needs.
+    const write = level === 'error' ? 'error' : level === 'warning' ? 'warn' : 'debug'
+    log[write]({ job: scope.taskIdentifier, jobId: scope.jobId, ...reasonOf(meta) }, message)
+  })
+}
+
+function reasonOf(meta: unknown): { err?: unknown } {
+  return typeof meta === 'object' && meta !== null && 'error' in meta ? { err: meta.error } : {}
+}

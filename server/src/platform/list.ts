@@ -1,0 +1,128 @@
+import { maxTotal, type Page, type PageRequest, type Position, type Sort } from '../kernel/page.ts'
+import type { Db } from './database.ts'
+import { joinSql, nothing, sql, type Sql } from './sql.ts'
+
+/**
+ * A keyset list as a value: which columns, which sorts and which filters. One statement is composed
+ * of the parts that a request needs, so that each combination has a plan of its own.
+ */
+export interface ListDefinition<Filters extends object> {
+  readonly columns: Sql
+  readonly from: Sql
+  /** Holds for every reader of the list. */
+  readonly where?: Sql
+  readonly id: Sql
+  readonly sorts: Readonly<Record<string, SortColumn>>
+  readonly filters: {
+    readonly [Name in keyof Filters]-?: (value: NonNullable<Filters[Name]>) => Sql
+  }
+}
+
+export interface SortColumn {
+  readonly column: Sql
+  /** What the cursor's value is read as, such as `timestamptz`. */
+  readonly type: Sql
+  /** Nulls stand last both ways; the statement then needs one more comparison. */
+  readonly nullable?: boolean
+}
+
+export interface ListQuery<Filters extends object> {
+  readonly page: PageRequest
+  readonly filters: Filters
+}
+
+/** One page and where the next begins: one statement, two with `count`. */
+export async function fetchPage<Row extends object, Filters extends object>(
+  db: Db,
+  list: ListDefinition<Filters>,
+  { page, filters }: ListQuery<Filters>,
+): Promise<Page<Row>> {
+  const conditions = conditionsOf(list, filters)
+  const [rows, total] = await Promise.all([
+    db.many<Row & KeyOfRow>(composePage(list, conditions, page)),
+    page.count ? countRows(db, list, conditions) : undefined,
+  ])
+  const data = rows.slice(0, page.limit)
+  const last = rows.length > page.limit ? data.at(-1) : undefined
+  return {
+    data: data.map(({ rowId: _id, rowSort: _sort, ...row }) => row as unknown as Row),
+    next: last ? toPosition(last) : null,
+    ...total,
+  }
+}
+
+/** The conditions of the filters that were given. */
+export function conditionsOf<Filters extends object>(
+  list: ListDefinition<Filters>,
+  filters: Filters,
+): Sql[] {
+  const given = (Object.keys(list.filters) as (keyof Filters)[]).flatMap((name) => {
+    const value = filters[name]
+    return value === undefined || value === null ? [] : [list.filters[name](value)]
+  })
+  return list.where ? [list.where, ...given] : given
+}
+
+/** The statement of one page, one row longer than asked: that row tells whether another follows. */
+export function composePage<Filters extends object>(
+  list: ListDefinition<Filters>,
+  conditions: readonly Sql[],
+  { limit, sort, after }: PageRequest,
+): Sql {
+  const column = sortColumnOf(list, sort)
+  const all = after ? [...conditions, beyond(list, column, { sort, after })] : conditions
+  const order =
+    sort.direction === 'asc'
+      ? sql`${column.column} asc nulls last, ${list.id} asc`
+      : column.nullable
+        ? sql`${column.column} desc nulls last, ${list.id} desc`
+        : sql`${column.column} desc, ${list.id} desc`
+  return sql`select ${list.columns}, ${list.id} as row_id, ${column.column} as row_sort
+    from ${list.from} ${whereAll(all)} order by ${order} limit ${limit + 1}`
+}
+
+interface KeyOfRow {
+  rowId: string
+  rowSort: string | number | Date | null
+}
+
+function toPosition({ rowId, rowSort }: KeyOfRow): Position {
+  return [rowSort instanceof Date ? rowSort.toISOString() : rowSort, rowId]
+}
+
+function sortColumnOf<Filters extends object>(
+  list: ListDefinition<Filters>,
+  sort: Sort,
+): SortColumn {
+  const column = list.sorts[sort.field]
+  if (!column) throw new Error(`the list has no sort ${sort.field}`)
+  return column
+}
+
+/** The rows after the last one of the page before, in the order of the sort. */
+function beyond<Filters extends object>(
+  list: ListDefinition<Filters>,
+  { column, type, nullable }: SortColumn,
+  { sort, after }: { sort: Sort; after: Position },
+): Sql {
+  const [value, id] = after
+  const comparison = sort.direction === 'asc' ? sql`>` : sql`<`
+  if (value === null) return sql`(${column} is null and ${list.id} ${comparison} ${id})`
+  const later = sql`(${column}, ${list.id}) ${comparison} (${value}::${type}, ${id})`
+  return nullable ? sql`(${later} or ${column} is null)` : later
+}
+
+function whereAll(conditions: readonly Sql[]): Sql {
+  return conditions.length > 0 ? sql`where ${joinSql(conditions, ' and ')}` : nothing
+}
+
+async function countRows<Filters extends object>(
+  db: Db,
+  list: ListDefinition<Filters>,
+  conditions: readonly Sql[],
+): Promise<{ total: number; totalIsMore?: true }> {
+  const { count } = await db.one<{ count: number }>(sql`
+    select count(*) from (
+      select 1 from ${list.from} ${whereAll(conditions)} limit ${maxTotal + 1}) as counted`)
+  return count > maxTotal ? { total: maxTotal, totalIsMore: true } : { total: count }
+}

@@ -1,0 +1,201 @@
+import { createHash } from 'node:crypto'
+import { readdir, readFile } from 'node:fs/promises'
+import path from 'node:path'
+import { runMigrations as migrateJobQueue } from 'graphile-worker'
+import pg from 'pg'
+import { silentJobLogger } from './jobs.ts'
+
+export interface MigrateOptions {
+  /** The role that owns the schema. */
+  readonly ownerUrl: string
+  /** The role that serves: it gets what it needs and not more. */
+  readonly serverUrl: string
+  readonly directory: string
+  readonly progress: (message: string) => void
+}
+
+export interface MigrateReport {
+  readonly applied: readonly string[]
+  /** False where one role does both: triggers then guard the events, and DDL is not refused. */
+  readonly rolesApart: boolean
+}
+
+/** Any number that no other program on this database uses: the lock that two starters share. */
+const lockKey = 7_262_837_001
+
+/**
+ * Brings the database to the newest schema: forward only, each file in one transaction with its
+ * record, under an advisory lock. A second starter waits and then finds nothing to do; a crash in
+ * the middle leaves the files before it applied and the one it met untouched.
+ */
+export async function migrate(options: MigrateOptions): Promise<MigrateReport> {
+  const client = new pg.Client({
+    connectionString: options.ownerUrl,
+    application_name: 'bureau migrate',
+  })
+  await client.connect()
+  try {
+    // Advisory locks are a hint only (a second coordinator may grant it twice); the primary key of
+    // schema_migrations is what makes a file run once.
+    await client.query('select pg_advisory_lock($1)', [lockKey])
+    await client.query(`create table if not exists schema_migrations (
+      name text collate "C" primary key, checksum text not null, applied_at timestamptz not null)`)
+    const applied = await applyFiles(client, options)
+    await migrateJobQueue({
+      connectionString: options.ownerUrl,
+      logger: silentJobLogger,
+    })
+    const rolesApart = await grantToServer(client, options)
+    return { applied, rolesApart }
+  } finally {
+    await client.end()
+  }
+}
+
+/** The statements of a file: they end with a semicolon at the end of a line. */
+export function splitStatements(text: string): string[] {
+  const statements: string[] = []
+  let current = ''
+  let inBody = false
+  for (const line of text.split('\n')) {
+    if (!inBody && /^\s*(--.*)?$/.test(line)) continue
+    current += `${line}\n`
+    // A function's body stands between two lines with `$$`.
+    if ((line.match(/\$\$/g) ?? []).length % 2 === 1) inBody = !inBody
+    if (!inBody && /;\s*(--.*)?$/.test(line)) {
+      statements.push(current.trim())
+      current = ''
+    }
+  }
+  if (current.trim() !== '') statements.push(current.trim())
+  return statements
+}
+
+async function applyFiles(
+  client: pg.Client,
+  { directory, progress }: MigrateOptions,
+): Promise<string[]> {
+  const known = await client.query<{ name: string; checksum: string }>(
+    'select name, checksum from schema_migrations',
+  )
+  const checksums = new Map(known.rows.map(({ name, checksum }) => [name, checksum]))
+  const files = (await readdir(directory)).filter((file) => file.endsWith('.sql')).toSorted()
+  const newest = [...checksums.keys()].filter((name) => !files.includes(name))
+  if (newest.length > 0) {
+    throw new Error(
+      `The database has migrations that this version does not know (${newest.join(', ')}): ` +
+        'start the version that made them, or a newer one.',
+    )
+  }
+  const applied: string[] = []
+  for (const file of files) {
+    const text = await readFile(path.join(directory, file), 'utf8')
+    const checksum = createHash('sha256').update(text).digest('hex')
+    const before = checksums.get(file)
+    if (before !== undefined && before !== checksum) {
+      throw new Error(`Migration ${file} was changed after it had been applied here.`)
+    }
+    if (before !== undefined) continue
+    progress(`migration ${file}`)
+    await applyFile(client, file, { text, checksum })
+    applied.push(file)
+  }
+  return applied
+}
+
+async function applyFile(
+  client: pg.Client,
+  name: string,
+  { text, checksum }: { text: string; checksum: string },
+): Promise<void> {
+  const record = (): Promise<unknown> =>
+    client.query(
+      'insert into schema_migrations (name, checksum, applied_at) values ($1, $2, now())',
+      [name, checksum],
+    )
+  if (text.startsWith('-- no transaction')) {
+    for (const statement of splitStatements(text)) await client.query(statement)
+    await record()
+    return
+  }
+  await client.query('begin')
+  try {
+    // A migration that cannot have its lock soon must not make the whole business wait for it.
+    await client.query("set local lock_timeout = '3s'")
+    for (const statement of splitStatements(text)) await client.query(statement)
+    await record()
+    await client.query('commit')
+  } catch (error) {
+    await client.query('rollback')
+    throw new Error(`Migration ${name} failed: ${String(error)}`, { cause: error })
+  }
+}
+
+/** Tables that the serving role may add to and read, and never change. */
+const appendOnlyTables = ['events']
+
+/** Two roles: grants without DDL. One role: triggers hold that events are never changed. */
+async function grantToServer(client: pg.Client, options: MigrateOptions): Promise<boolean> {
+  const owner = await roleOf(options.ownerUrl)
+  const server = await roleOf(options.serverUrl)
+  if (owner === server) {
+    await guardEventsByTrigger(client)
+    return false
+  }
+  const role = pg.escapeIdentifier(server)
+  const { rows } = await client.query<{ tablename: string }>(
+    `select tablename from pg_tables where schemaname = current_schema()
+     and tablename <> 'schema_migrations'`,
+  )
+  for (const { tablename } of rows) {
+    const table = pg.escapeIdentifier(tablename)
+    const rights = appendOnlyTables.includes(tablename)
+      ? 'select, insert'
+      : 'select, insert, update, delete'
+    await client.query(`revoke all on ${table} from ${role}`)
+    await client.query(`grant ${rights} on ${table} to ${role}`)
+  }
+  await client.query(`grant select on schema_migrations to ${role}`)
+  await client.query(`grant usage on all sequences in schema public to ${role}`)
+  await grantJobQueue(client, role)
+  return true
+}
+
+/** The queue's own tables have row security on and no policy: one for the serving role opens them. */
+async function grantJobQueue(client: pg.Client, role: string): Promise<void> {
+  const schema = 'graphile_worker'
+  await client.query(`grant usage on schema ${schema} to ${role}`)
+  for (const kind of ['tables', 'sequences', 'functions']) {
+    await client.query(`grant all on all ${kind} in schema ${schema} to ${role}`)
+  }
+  const { rows } = await client.query<{ relname: string }>(
+    `select relname from pg_class where relnamespace = $1::regnamespace and relrowsecurity`,
+    [schema],
+  )
+  for (const { relname } of rows) {
+    const table = `${schema}.${pg.escapeIdentifier(relname)}`
+    await client.query(`drop policy if exists serving_role on ${table}`)
+    await client.query(
+      `create policy serving_role on ${table} to ${role} using (true) with check (true)`,
+    )
+  }
+}
+
+async function guardEventsByTrigger(client: pg.Client): Promise<void> {
+  await client.query(`create or replace function refuse_change() returns trigger language plpgsql as
+    $$ begin raise exception 'events are never changed' using errcode = '42501'; end $$`)
+  await client.query(`create or replace trigger events_append_only
+    before update or delete or truncate on events
+    for each statement execute function refuse_change()`)
+}
+
+async function roleOf(url: string): Promise<string> {
+  const client = new pg.Client({ connectionString: url })
+  await client.connect()
+  try {
+    const { rows } = await client.query<{ role: string }>('select current_user as role')
+    return rows[0]?.role ?? ''
+  } finally {
+    await client.end()
+  }
+}

@@ -1,0 +1,170 @@
+import { idempotencyInProgress } from '../kernel/errors.ts'
+import { newId } from '../kernel/id.ts'
+import type { Context, TxContext } from './context.ts'
+import type { Db, Pool } from './database.ts'
+import type { Audience, EventRegistry, NewEvent, StoredEvent } from './events.ts'
+import { joinSql, json, sql, type Sql } from './sql.ts'
+
+/**
+ * Writes events with the fact they announce and runs the listeners that belong to the same
+ * transaction. Throws 409 when another request has taken over this one's Idempotency-Key: the
+ * transaction then rolls back, so a key never makes two facts.
+ */
+export async function emit(ctx: TxContext, ...news: readonly NewEvent[]): Promise<void> {
+  const events = news.map((event) => toStored(ctx, event))
+  const written = await ctx.db.many(
+    sql`with ${announcement(ctx, events)} select id from announced`,
+  )
+  if (written.length !== events.length) throw idempotencyInProgress({ retryAfterSeconds: 1 })
+  for (const event of events) {
+    for (const listener of ctx.events.within.get(event.type) ?? []) await listener.run(ctx, event)
+  }
+}
+
+/** The event as it will stand in the table, with its id, instant and actor. */
+export function toStored(ctx: Context, event: NewEvent): StoredEvent {
+  return {
+    id: newId('evt', ctx.now),
+    rootId: event.rootId,
+    rootVersion: event.rootVersion,
+    type: event.type.name,
+    at: ctx.now,
+    ...actorOf(ctx),
+    data: event.data,
+  }
+}
+
+/**
+ * The common table expressions that write events, their deliveries and the name of the resource on
+ * the Idempotency-Key, for a hot write that is one statement. That statement must make its own
+ * insert depend on `${leaseHeld(ctx)}` and must not announce an event that a listener hears within
+ * the transaction.
+ */
+export function announcement(ctx: Context, events: readonly StoredEvent[]): Sql {
+  const rows = joinSql(
+    events.map(
+      (event) => sql`(${event.id}, ${event.rootId}, ${event.rootVersion}::int, ${event.type},
+        ${event.at}::timestamptz, ${event.actorId}, ${event.actorKind}, ${ctx.origin.requestId},
+        ${json(event.data)}::jsonb)`,
+    ),
+    ', ',
+  )
+  const { lease } = ctx.origin
+  const leaseRow = lease
+    ? sql`update idempotency_keys set resource_id = coalesce(resource_id, ${events[0]?.rootId})
+        where id = ${lease.keyId} and holder = ${lease.holder} returning id`
+    : sql`select 1`
+  return sql`lease as (${leaseRow}),
+    announced as (
+      insert into events
+        (id, root_id, root_version, type, at, actor_id, actor_kind, request_id, data)
+      select v.* from (values ${rows})
+        as v (id, root_id, root_version, type, at, actor_id, actor_kind, request_id, data)
+      where ${leaseHeld()}
+      returning id, root_id
+    ),
+    delivered as (
+      insert into event_delivery (root_id, event_id) select root_id, id from announced
+    )`
+}
+
+/** True while this request still owns its Idempotency-Key. */
+export function leaseHeld(): Sql {
+  return sql`exists (select 1 from lease)`
+}
+
+/** Of one aggregate, newest first; a timeline longer than this is read from the audit trail. */
+const maxTimeline = 200
+
+/** The events of one aggregate that this audience may see, with the fields that it may see. */
+export async function listTimeline(
+  ctx: Context,
+  rootId: string,
+  audience: Audience,
+): Promise<StoredEvent<Record<string, unknown>>[]> {
+  const events = await ctx.db.many<StoredEvent<Record<string, unknown>>>(sql`
+    select id, root_id, root_version, type, at, actor_id, actor_kind, data
+    from events where root_id = ${rootId}
+    order by root_version desc limit ${maxTimeline}`)
+  return events.flatMap((event) => {
+    const schema = ctx.events.types.get(event.type)?.audiences[audience]
+    if (!schema) return []
+    const seen = Object.keys(schema.properties).filter((key) => key in event.data)
+    return [{ ...event, data: Object.fromEntries(seen.map((key) => [key, event.data[key]])) }]
+  })
+}
+
+/** One event by its key, for a listener that runs after the commit. */
+export async function findEvent(
+  db: Db,
+  rootId: string,
+  eventId: string,
+): Promise<StoredEvent | undefined> {
+  return await db.maybeOne<StoredEvent>(sql`
+    select id, root_id, root_version, type, at, actor_id, actor_kind, data
+    from events where root_id = ${rootId} and id = ${eventId}`)
+}
+
+const relayBatchSize = 500
+
+/**
+ * Hands one bounded batch of announced events over to the job queue: the deliveries are deleted in
+ * the transaction that adds the jobs, so neither can be without the other. Returns how many it took.
+ */
+export async function relayEvents(db: Pool, registry: EventRegistry): Promise<number> {
+  return await db.transaction(async (tx) => {
+    const taken = await tx.many<{ rootId: string; eventId: string; type: string }>(sql`
+      with taken as (
+        delete from event_delivery where (root_id, event_id) in (
+          select root_id, event_id from event_delivery order by event_id limit ${relayBatchSize})
+        returning root_id, event_id
+      )
+      select taken.root_id, taken.event_id, events.type
+      from taken join events on events.root_id = taken.root_id and events.id = taken.event_id`)
+    const jobs = taken.flatMap(({ rootId, eventId, type }) =>
+      (registry.after.get(type) ?? []).map((listener) => ({
+        identifier: listener.name,
+        payload: { rootId, eventId },
+        jobKey: `${listener.name}:${eventId}`,
+        // Jobs of one aggregate run one after the other, in the order of its events.
+        queueName: rootId,
+      })),
+    )
+    if (jobs.length > 0) {
+      await tx.run(sql`
+        select graphile_worker.add_jobs(array(
+          select json_populate_record(null::graphile_worker.job_spec, value)
+          from json_array_elements(${json(jobs.map(toJobSpec))}::json)))`)
+    }
+    return taken.length
+  })
+}
+
+function toJobSpec(job: {
+  identifier: string
+  payload: object
+  jobKey: string
+  queueName: string
+}): Record<string, unknown> {
+  return {
+    identifier: job.identifier,
+    payload: job.payload,
+    job_key: job.jobKey,
+    queue_name: job.queueName,
+  }
+}
+
+function actorOf({ actor }: Context): { actorId: string | null; actorKind: string } {
+  switch (actor.kind) {
+    case 'customer':
+    case 'staff':
+      return { actorId: actor.userId, actorKind: actor.kind }
+    case 'order':
+      return { actorId: actor.customerId, actorKind: 'guest' }
+    case 'system':
+    case 'anonymous':
+      return { actorId: null, actorKind: actor.kind }
+    default:
+      return actor satisfies never
+  }
+}

@@ -1,0 +1,297 @@
+import type Stripe from 'stripe'
+import { toProviderFailure } from './stripe/failure.ts'
+import {
+  fromIntent,
+  fromSession,
+  type ObservedPayment,
+  type ObservedRefund,
+  toRefund,
+} from './stripe/observe.ts'
+
+export { ProviderError, type ProviderFailure } from './stripe/failure.ts'
+export type { ObservedPayment, ObservedRefund } from './stripe/observe.ts'
+
+/** The version that requests are made in and replies are read in; raised on purpose only. */
+export const stripeApiVersion = '2026-10-28.endive'
+
+export interface Charge {
+  /** In minor units of `currency` (lower case at Stripe, upper case here). */
+  readonly amount: number
+  readonly currency: string
+  readonly orderId: string
+  readonly paymentId: string
+  readonly orderNumber: string
+  readonly email: string
+}
+
+export interface HostedCharge extends Charge {
+  readonly successUrl: string
+  readonly cancelUrl: string
+  readonly expiresAt: Date
+}
+
+/** What a signed webhook is believed: never the payload's state. */
+export interface ProviderEvent {
+  readonly id: string
+  readonly type: string
+  readonly account: string | null
+  readonly livemode: boolean
+  readonly objectKind: string
+  readonly objectId: string
+}
+
+/**
+ * What Bureau asks of its payment provider. Every POST takes our own idempotency key,
+ * `<payment id>:<operation>:<n>`. All of them throw `ProviderError`.
+ */
+export interface StripePort {
+  /** False with `PAYMENTS=off`: nothing may then be called. */
+  readonly enabled: boolean
+  /** What browsers need beside the client secret. */
+  readonly publishableKey: string | null
+  /** Whether the key moves real money; an object of the other mode is never ours. */
+  readonly livemode: boolean
+  createIntent(charge: Charge, key: string): Promise<ObservedPayment>
+  changeIntentAmount(ref: string, amount: number, key: string): Promise<ObservedPayment>
+  confirmIntent(
+    ref: string,
+    details: { paymentMethod: string; returnUrl: string },
+    key: string,
+  ): Promise<ObservedPayment>
+  cancelIntent(ref: string, key: string): Promise<ObservedPayment>
+  createSession(charge: HostedCharge, key: string): Promise<ObservedPayment>
+  expireSession(ref: string, key: string): Promise<ObservedPayment>
+  /** An intent (`pi_…`) or a session (`cs_…`) with its intent. */
+  retrievePayment(ref: string): Promise<ObservedPayment>
+  createRefund(
+    refund: { intentRef: string; amount: number; orderId: string; refundId: string },
+    key: string,
+  ): Promise<ObservedRefund>
+  retrieveRefund(ref: string): Promise<ObservedRefund>
+  /** All refunds of an intent, newest first, 100 at most. */
+  listRefunds(intentRef: string): Promise<ObservedRefund[]>
+  /** The intent that a charge or a dispute belongs to; null for one without. */
+  findIntentOf(kind: 'charge' | 'dispute', id: string): Promise<string | null>
+  /** Throws where the signature is wrong or older or newer than five minutes. */
+  readEvent(rawBody: Buffer, signature: string): Promise<ProviderEvent>
+}
+
+export interface StripeOptions {
+  readonly secretKey: string
+  readonly publishableKey: string | null
+  /** Several during a rotation: each is tried. */
+  readonly webhookSecrets: readonly string[]
+  /** Another base URL, such as the stand-in's; Stripe's own when absent. */
+  readonly apiBase: string | undefined
+}
+
+const callTimeoutMs = 8000
+const signatureToleranceSeconds = 300
+
+/** Talks to Stripe, or to what stands in for it, through the official package. */
+export function openStripe(options: StripeOptions): StripePort {
+  const client = lazyClient(options)
+  const call = async <T>(work: (stripe: Stripe) => Promise<T>): Promise<T> => {
+    const stripe = await client()
+    try {
+      return await work(stripe)
+    } catch (error) {
+      throw toProviderFailure(error)
+    }
+  }
+  const withKey = (idempotencyKey: string): Stripe.RequestOptions => ({ idempotencyKey })
+  return {
+    enabled: true,
+    publishableKey: options.publishableKey,
+    livemode: /^(sk|rk)_live_/.test(options.secretKey),
+    createIntent: (charge, key) =>
+      call(async (stripe) =>
+        fromIntent(
+          await stripe.paymentIntents.create(
+            {
+              amount: charge.amount,
+              currency: charge.currency.toLowerCase(),
+              automatic_payment_methods: { enabled: true },
+              description: `Order ${charge.orderNumber}`,
+              receipt_email: charge.email,
+              metadata: metadataOf(charge),
+            },
+            withKey(key),
+          ),
+        ),
+      ),
+    changeIntentAmount: (ref, amount, key) =>
+      call(async (stripe) =>
+        fromIntent(await stripe.paymentIntents.update(ref, { amount }, withKey(key))),
+      ),
+    confirmIntent: (ref, { paymentMethod, returnUrl }, key) =>
+      call(async (stripe) =>
+        fromIntent(
+          await stripe.paymentIntents.confirm(
+            ref,
+            { payment_method: paymentMethod, return_url: returnUrl },
+            withKey(key),
+          ),
+        ),
+      ),
+    cancelIntent: (ref, key) =>
+      call(async (stripe) => fromIntent(await stripe.paymentIntents.cancel(ref, {}, withKey(key)))),
+    createSession: (charge, key) =>
+      call(async (stripe) =>
+        fromSession(await stripe.checkout.sessions.create(toSession(charge), withKey(key))),
+      ),
+    expireSession: (ref, key) =>
+      call(async (stripe) =>
+        fromSession(
+          await stripe.checkout.sessions.expire(ref, { expand: ['payment_intent'] }, withKey(key)),
+        ),
+      ),
+    retrievePayment: (ref) =>
+      call(async (stripe) =>
+        ref.startsWith('cs_')
+          ? fromSession(await stripe.checkout.sessions.retrieve(ref, { expand: ['payment_intent'] }))
+          : fromIntent(await stripe.paymentIntents.retrieve(ref)),
+      ),
+    ...refundCalls(call),
+    readEvent: async (rawBody, signature) =>
+      readSignedEvent(await client(), { rawBody, signature, secrets: options.webhookSecrets }),
+  }
+}
+
+type Call = <T>(work: (stripe: Stripe) => Promise<T>) => Promise<T>
+
+function refundCalls(
+  call: Call,
+): Pick<StripePort, 'createRefund' | 'retrieveRefund' | 'listRefunds' | 'findIntentOf'> {
+  return {
+    createRefund: ({ intentRef, amount, orderId, refundId }, key) =>
+      call(async (stripe) =>
+        toRefund(
+          await stripe.refunds.create(
+            {
+              payment_intent: intentRef,
+              amount,
+              metadata: { order_id: orderId, refund_id: refundId },
+            },
+            { idempotencyKey: key },
+          ),
+        ),
+      ),
+    retrieveRefund: (ref) => call(async (stripe) => toRefund(await stripe.refunds.retrieve(ref))),
+    listRefunds: (intentRef) =>
+      call(async (stripe) => {
+        const { data } = await stripe.refunds.list({ payment_intent: intentRef, limit: 100 })
+        return data.map(toRefund)
+      }),
+    findIntentOf: (kind, id) =>
+      call(async (stripe) => {
+        const { payment_intent: intent } =
+          kind === 'charge' ? await stripe.charges.retrieve(id) : await stripe.disputes.retrieve(id)
+        return typeof intent === 'string' ? intent : (intent?.id ?? null)
+      }),
+  }
+}
+
+/** The port of a business that takes no cards: `enabled` is asked before anything is called. */
+export function closedStripe(): StripePort {
+  const refuse = (): Promise<never> => Promise.reject(new Error('payments are switched off'))
+  return {
+    enabled: false,
+    publishableKey: null,
+    livemode: false,
+    createIntent: refuse,
+    changeIntentAmount: refuse,
+    confirmIntent: refuse,
+    cancelIntent: refuse,
+    createSession: refuse,
+    expireSession: refuse,
+    retrievePayment: refuse,
+    createRefund: refuse,
+    retrieveRefund: refuse,
+    listRefunds: refuse,
+    findIntentOf: refuse,
+    readEvent: refuse,
+  }
+}
+
+/** The package takes 0.4 s to load: the first call pays for it, not the start. */
+function lazyClient({ secretKey, apiBase }: StripeOptions): () => Promise<Stripe> {
+  let client: Promise<Stripe> | undefined
+  const open = async (): Promise<Stripe> => {
+    const { Stripe: StripeClient } = await import('stripe')
+    const base = apiBase === undefined ? undefined : new URL(apiBase)
+    return new StripeClient(secretKey, {
+      apiVersion: stripeApiVersion,
+      // Repeats are ours to decide: the library's own would come with the same key, unseen.
+      maxNetworkRetries: 0,
+      timeout: callTimeoutMs,
+      telemetry: false,
+      ...(base
+        ? {
+            host: base.hostname,
+            port: base.port === '' ? (base.protocol === 'http:' ? 80 : 443) : Number(base.port),
+            protocol: base.protocol === 'http:' ? 'http' : 'https',
+          }
+        : {}),
+    })
+  }
+  return () => (client ??= open())
+}
+
+/** Our own row's ids travel with the object, so that a webhook finds its order by key. */
+function metadataOf({ orderId, paymentId }: Charge): Record<string, string> {
+  return { order_id: orderId, payment_id: paymentId }
+}
+
+function toSession(charge: HostedCharge): Stripe.Checkout.SessionCreateParams {
+  const metadata = metadataOf(charge)
+  return {
+    mode: 'payment',
+    line_items: [
+      {
+        quantity: 1,
+        price_data: {
+          currency: charge.currency.toLowerCase(),
+          unit_amount: charge.amount,
+          product_data: { name: `Order ${charge.orderNumber}` },
+        },
+      },
+    ],
+    customer_email: charge.email,
+    success_url: charge.successUrl,
+    cancel_url: charge.cancelUrl,
+    expires_at: Math.floor(charge.expiresAt.getTime() / 1000),
+    metadata,
+    payment_intent_data: { metadata, description: `Order ${charge.orderNumber}` },
+    expand: ['payment_intent'],
+  }
+}
+
+function readSignedEvent(
+  stripe: Stripe,
+  { rawBody, signature, secrets }: { rawBody: Buffer; signature: string; secrets: readonly string[] },
+): ProviderEvent {
+  let failure: unknown = new Error('no webhook secret is configured')
+  for (const secret of secrets) {
+    try {
+      const event = stripe.webhooks.constructEvent(
+        rawBody,
+        signature,
+        secret,
+        signatureToleranceSeconds,
+      )
+      const object = event.data.object as { id?: string; object: string }
+      return {
+        id: event.id,
+        type: event.type,
+        account: event.account ?? null,
+        livemode: event.livemode,
+        objectKind: object.object,
+        objectId: object.id ?? '',
+      }
+    } catch (error) {
+      failure = error
+    }
+  }
+  throw failure
+}

@@ -1,0 +1,268 @@
+import { startSandbox, type Sandbox } from '@bureau/stripe-sandbox'
+import { runOnce } from 'graphile-worker'
+import { createApp, type App } from '../../src/app.ts'
+import type { StaffRole } from '../../src/kernel/permissions.ts'
+import { createStaffUser } from '../../src/modules/identity/index.ts'
+import type { AppContext, Business, Ports } from '../../src/platform/context.ts'
+import { openPool, type Pool } from '../../src/platform/database.ts'
+import { startInvalidation } from '../../src/platform/invalidation.ts'
+import { silentJobLogger } from '../../src/platform/jobs.ts'
+import { createLimits } from '../../src/platform/limits.ts'
+import { createLogger } from '../../src/platform/log.ts'
+import { relayEvents } from '../../src/platform/outbox.ts'
+import { createPasswords } from '../../src/platform/passwords.ts'
+import { createSecrets } from '../../src/platform/secrets.ts'
+import { openStripe } from '../../src/platform/stripe.ts'
+import { createTokens } from '../../src/platform/tokens.ts'
+import { cloneDatabase, type TestDatabase } from './database.ts'
+
+export interface Reply {
+  readonly status: number
+  readonly headers: Headers
+  /** Parsed where it is JSON; tests look into it freely. */
+  // oxlint-disable-next-line typescript/no-explicit-any
+  readonly body: any
+}
+
+export interface RequestOptions {
+  readonly token?: string
+  readonly orderToken?: string
+  readonly body?: unknown
+  readonly headers?: Readonly<Record<string, string>>
+  /** Sent as it is, instead of `body` as JSON. */
+  readonly rawBody?: string | Uint8Array
+}
+
+export interface TestCustomer {
+  readonly token: string
+  readonly userId: string
+  readonly customerId: string
+  readonly email: string
+}
+
+export interface TestAppOptions {
+  readonly business?: Partial<Business>
+  /** Another node on the same database and the same stand-in for Stripe. */
+  readonly beside?: TestApp
+  /** Multiplies the limits; tests of limits ask for 1. */
+  readonly rateLimitScale?: number
+  readonly requestTimeoutMs?: number
+  readonly errorDetail?: boolean
+}
+
+/** One Bureau on its own database, spoken to over HTTP, with Stripe's stand-in beside it. */
+export interface TestApp {
+  readonly url: string
+  readonly app: App
+  readonly ports: Ports
+  readonly db: Pool
+  readonly database: TestDatabase
+  readonly sandbox: Sandbox
+  now(): Date
+  /** Moves the clock of the app. */
+  advance(byMs: number): void
+  request(route: `${string} /${string}`, options?: RequestOptions): Promise<Reply>
+  /** Rows of a statement on the owner's connection, to look at what was written. */
+  sql(text: string, values?: readonly unknown[]): Promise<Record<string, unknown>[]>
+  /** A staff token, made once for each role. */
+  as(role: StaffRole): Promise<string>
+  /** A registered customer, made once for each name. */
+  asCustomer(name: string): Promise<TestCustomer>
+  /** A context as jobs have it, for use-cases that no endpoint reaches. */
+  systemContext(): AppContext
+  /** Hands all announced events to the queue and runs every job that is due. */
+  runJobs(): Promise<void>
+  close(): Promise<void>
+}
+
+export const webhookSecret = 'whsec_test_bureau'
+export const testPassword = 'correct horse battery staple'
+
+export async function startTestApp(options: TestAppOptions = {}): Promise<TestApp> {
+  const { beside } = options
+  const database = beside?.database ?? (await cloneDatabase())
+  const sandbox =
+    beside?.sandbox ?? (await startSandbox({ port: 0, webhookSecrets: [webhookSecret] }))
+  const db = openPool({
+    url: database.serverUrl,
+    size: 10,
+    namedStatements: true,
+    timeoutMs: 10_000,
+    onError: () => undefined,
+  })
+  let offsetMs = 0
+  const clock = (): Date => new Date(Date.now() + offsetMs)
+  const log = createLogger('silent')
+  const ports = await openPorts({ db, database, sandbox, clock, options, log })
+  const app = await createApp({
+    db,
+    ports,
+    clock,
+    business: { ...testBusiness, ...options.business },
+    http: {
+      requestTimeoutMs: options.requestTimeoutMs ?? 10_000,
+      allowedOrigins: [testBusiness.publicUrl, ...testBusiness.allowedOrigins],
+      trustProxy: false,
+      errorDetail: options.errorDetail ?? true,
+      secureCookies: false,
+    },
+    wake: () => undefined,
+  })
+  const url = await app.http.listen({ host: '127.0.0.1', port: 0 })
+  if (!beside) sandbox.setWebhook(`${url}/api/webhook/stripe`, [webhookSecret])
+  const owner = openPool({
+    url: database.ownerUrl,
+    size: 2,
+    namedStatements: false,
+    timeoutMs: 10_000,
+    onError: () => undefined,
+  })
+  const request = requester(url)
+  const systemContext = (): AppContext =>
+    app.contextFor(
+      { kind: 'system', task: 'test' },
+      { requestId: 'test', address: undefined, lease: null },
+    )
+  return {
+    url,
+    app,
+    ports,
+    db,
+    database,
+    sandbox,
+    now: clock,
+    advance: (byMs) => void (offsetMs += byMs),
+    request,
+    sql: async (text, values = []) => (await owner.driver.query(text, [...values])).rows,
+    ...actors(request, systemContext),
+    systemContext,
+    runJobs: () => runJobs(app, db, systemContext),
+    close: async () => {
+      await app.http.close()
+      await ports.invalidation.stop()
+      await owner.close()
+      await db.close()
+      if (beside) return
+      await sandbox.close()
+      await database.drop()
+    },
+  }
+}
+
+const testBusiness: Business = {
+  currency: 'GBP',
+  timeZone: 'Europe/London',
+  orderPrefix: 'B-',
+  unpaidOrderHours: 24,
+  publicUrl: 'http://localhost:3000',
+  allowedOrigins: ['https://shop.example'],
+  registration: 'open',
+}
+
+interface PortOptions {
+  readonly db: Pool
+  readonly database: TestDatabase
+  readonly sandbox: Sandbox
+  readonly clock: () => Date
+  readonly options: TestAppOptions
+  readonly log: Ports['log']
+}
+
+async function openPorts(given: PortOptions): Promise<Ports> {
+  const { db, database, sandbox, clock, options, log } = given
+  const secrets = createSecrets('a key of the test suite with enough characters in it 0123456789')
+  return {
+    stripe: openStripe({
+      secretKey: 'sk_test_bureau',
+      publishableKey: 'pk_test_bureau',
+      webhookSecrets: [webhookSecret],
+      apiBase: sandbox.url,
+    }),
+    secrets,
+    tokens: await createTokens({ db, secrets, issuer: testBusiness.publicUrl, log }),
+    passwords: createPasswords(),
+    limits: createLimits(db, { scale: options.rateLimitScale ?? 1000, processes: 1, clock }),
+    invalidation: await startInvalidation({ db, directUrl: database.serverUrl, log }),
+    log,
+  }
+}
+
+function requester(url: string): TestApp['request'] {
+  return async (route, { token, orderToken, body, headers, rawBody } = {}) => {
+    const [method = 'GET', path = '/'] = route.split(' ')
+    const sent = rawBody ?? (body === undefined ? undefined : JSON.stringify(body))
+    const response = await fetch(url + path, {
+      method,
+      redirect: 'manual',
+      headers: {
+        ...(sent === undefined ? {} : { 'content-type': 'application/json' }),
+        ...(token ? { authorization: `Bearer ${token}` } : {}),
+        ...(orderToken ? { 'x-order-token': orderToken } : {}),
+        ...headers,
+      },
+      ...(sent === undefined ? {} : { body: sent }),
+    })
+    const text = await response.text()
+    const isJson = /json/.test(response.headers.get('content-type') ?? '')
+    return {
+      status: response.status,
+      headers: response.headers,
+      body: isJson && text !== '' ? JSON.parse(text) : text,
+    }
+  }
+}
+
+function actors(
+  request: TestApp['request'],
+  systemContext: () => AppContext,
+): Pick<TestApp, 'as' | 'asCustomer'> {
+  const staff = new Map<StaffRole, Promise<string>>()
+  const customers = new Map<string, Promise<TestCustomer>>()
+  const signIn = async (role: StaffRole): Promise<string> => {
+    const email = `${role}@bureau.example`
+    await createStaffUser(systemContext(), { email, name: role, password: testPassword, role })
+    const { body } = await request('POST /api/auth/admin/login', {
+      body: { email, password: testPassword },
+    })
+    return body.accessToken
+  }
+  const register = async (name: string): Promise<TestCustomer> => {
+    const email = `${name}@customer.example`
+    const { body } = await request('POST /api/auth/register', {
+      body: { email, password: testPassword, name },
+    })
+    return {
+      token: body.accessToken,
+      userId: body.user.id,
+      customerId: body.user.customerId,
+      email,
+    }
+  }
+  return {
+    as: (role) => remember(staff, role, signIn),
+    asCustomer: (name) => remember(customers, name, register),
+  }
+}
+
+function remember<K, V>(known: Map<K, Promise<V>>, key: K, make: (key: K) => Promise<V>) {
+  const value = known.get(key) ?? make(key)
+  known.set(key, value)
+  return value
+}
+
+/** Until nothing is announced and nothing is due: a job may announce more. */
+async function runJobs(app: App, db: Pool, systemContext: () => AppContext): Promise<void> {
+  const scheduled = Object.fromEntries(
+    app.jobs.map((job) => [job.name, () => job.run(systemContext(), {})]),
+  )
+  for (;;) {
+    const relayed = await relayEvents(db, app.events)
+    await runOnce({
+      pgPool: db.driver,
+      taskList: { ...scheduled, ...app.tasks },
+      noHandleSignals: true,
+      logger: silentJobLogger,
+    })
+    if (relayed === 0) return
+  }
+}
