@@ -48,7 +48,8 @@ export async function takeTurn(work) {
 
 /** Outside the checkout, for an installation empties node_modules; apart for each user. */
 function makeFolder() {
-  const name = createHash('sha256').update(`${root}\n${userInfo().username}`).digest('hex')
+  const user = process.getuid?.() ?? userInfo().username
+  const name = createHash('sha256').update(`${root}\n${user}`).digest('hex')
   const folder = join(tmpdir(), `bureau-prepare-${name.slice(0, 16)}`)
   mkdirSync(folder, { recursive: true, mode: 0o700 })
   return folder

@@ -1,9 +1,12 @@
 import type { FastifyInstance } from 'fastify'
 import type { TaskList } from 'graphile-worker'
 import type { Authenticator } from './http/access.ts'
-import type { Module } from './http/module.ts'
 import { serve, type HttpSettings } from './http/serve.ts'
+import { describeApi } from './http/openapi.ts'
+import { mountDocs } from './http/docs.ts'
+import { createBearerAuthenticator } from './modules/identity/index.ts'
 import { modules } from './modules/index.ts'
+import { authenticateOrderToken } from './modules/orders/index.ts'
 import type { Clock } from './platform/clock.ts'
 import type { Actor, AppContext, Business, Origin, Ports } from './platform/context.ts'
 import type { Pool } from './platform/database.ts'
@@ -18,6 +21,8 @@ export interface AppOptions {
   readonly clock: Clock
   readonly business: Business
   readonly http: HttpSettings
+  /** Of the product, for the API's description. */
+  readonly version: string
   /** Called after a commit: the relay of this process may have something to do. */
   readonly wake: () => void
 }
@@ -28,7 +33,7 @@ export interface App {
   readonly jobs: readonly Job[]
   /** One task a listener that runs after the commit. */
   readonly tasks: TaskList
-  readonly contextFor: (actor: Actor, origin: Origin) => AppContext
+  readonly contextFor: ContextFor
 }
 
 /** The composition root: modules, their listeners and the web server around them. */
@@ -39,7 +44,7 @@ export async function createApp(options: AppOptions): Promise<App> {
     modules.flatMap((module) => module.listeners),
     options.wake,
   )
-  const contextFor = (actor: Actor, origin: Origin): AppContext => ({
+  const contextFor: ContextFor = (actor, origin) => ({
     actor,
     now: clock(),
     db,
@@ -50,33 +55,36 @@ export async function createApp(options: AppOptions): Promise<App> {
   })
   const http = await serve({
     endpoints: modules.flatMap((module) => module.endpoints),
-    authenticator: createAuthenticator(contextFor),
+    authenticator: createAuthenticator(options),
     contextFor,
     limits: ports.limits,
     log: ports.log,
     clock,
     settings: options.http,
   })
+  await mountDocs(http, describeApi(modules, { version: options.version }))
   return {
     http,
     events,
-    jobs: modules.flatMap((module: Module) => module.jobs),
+    jobs: modules.flatMap((module) => module.jobs),
     tasks: tasksOf(events, contextFor),
     contextFor,
   }
 }
 
-function createAuthenticator(_contextFor: AppOptionsContext): Authenticator {
+/** Who calls, as the modules that know tokens tell it. */
+function createAuthenticator({ db, ports, clock }: AppOptions): Authenticator {
+  const { tokens, secrets, invalidation } = ports
   return {
-    bearer: () => ({ kind: 'anonymous' }),
-    orderToken: async () => ({ kind: 'anonymous' }),
+    bearer: createBearerAuthenticator({ tokens, db, invalidation, clock }),
+    orderToken: (token) => authenticateOrderToken({ db, secrets, now: clock() }, token),
   }
 }
 
-type AppOptionsContext = (actor: Actor, origin: Origin) => AppContext
+type ContextFor = (actor: Actor, origin: Origin) => AppContext
 
 /** The job of a listener carries the event's key only: the event is read when it runs. */
-function tasksOf(events: EventRegistry, contextFor: AppOptionsContext): TaskList {
+function tasksOf(events: EventRegistry, contextFor: ContextFor): TaskList {
   const listeners = [...events.after.values()].flat()
   return Object.fromEntries(
     listeners.map((listener) => [

@@ -303,6 +303,13 @@ describe('where it runs', () => {
     expect((await open(dataDir)).outcome).toBe('started')
   })
 
+  test.runIf(isRoot)('as root, in a folder that was empty and closed to others', async () => {
+    const dataDir = await makeDataDir()
+    await chmod(dataDir, 0o700)
+    await open(dataDir)
+    expect(await readdir(dataDir)).toEqual(['postgres', 'postgres.lock'])
+  })
+
   test.runIf(isRoot)('as root, when nobody may pass through to the data: found again', async () => {
     const closed = await makeDataDir()
     await chmod(closed, 0o700)

@@ -115,12 +115,15 @@ function readCall(api: Api, request: ApiRequest, requestId: string): ReadCall {
     },
     expand: expand === undefined ? [] : listOf(text, 20)(expand, 'expand'),
     keyed: key === undefined ? undefined : keyedRequest(request, key, form, now),
-    values: readParameters(found.operation.parameters, own as Form),
+    values: readParameters(found.operation.parameters, own),
   }
 }
 
 /** Runs the operation and keeps its answer under the key, in one transaction. */
 function execute(api: Api, call: Call): ApiAnswer {
+  if (call.operation.method === 'POST' && api.store.isFull()) {
+    throw new ApiError(507, 'api_error', 'The sandbox is full: start it with a new state file.')
+  }
   return api.store.transact(() => {
     const answer = run(call)
     if (call.keyed !== undefined) {
@@ -163,7 +166,9 @@ async function strike(
   return undefined
 }
 
-/** Stripe keeps even a 500 under its key: the operation had begun. A 409 or 429 it does not keep. */
+/**
+ * Stripe keeps even a 500 under its key: the operation had begun. A 409 or 429 it does not keep.
+ */
 function faultyAnswer(api: Api, call: Call, fault: Fault): ApiAnswer {
   const status = fault.status ?? 500
   const error = new ApiError(

@@ -26,20 +26,17 @@ export function attemptPayment(
   terms: AttemptTerms,
 ): PaymentIntent {
   const outcome = outcomeOfMethod(methodOf(context, intent))
-  switch (outcome.kind) {
-    case 'succeeds':
-      return pay(context, intent)
-    case 'declines':
-      throw decline(context, intent, outcome.decline)
-    case 'authenticates':
-      if (terms.offSession) throw decline(context, intent, AUTHENTICATION_REQUIRED)
-      return askForAuthentication(context, intent, terms.returnUrl)
-    case 'settles':
-      return startSettlement(context, intent)
-  }
+  if (outcome.kind === 'succeeds') return pay(context, intent)
+  if (outcome.kind === 'settles') return startSettlement(context, intent)
+  if (outcome.kind === 'declines') throw decline(context, intent, outcome.decline)
+  if (terms.offSession) throw decline(context, intent, AUTHENTICATION_REQUIRED)
+  return askForAuthentication(context, intent, terms.returnUrl)
 }
 
-/** Ends the authentication of an intent that waits for it; a refusal to authenticate is no error here. */
+/**
+ * Ends the authentication of an intent that waits for it; a refusal to authenticate is no error
+ * here.
+ */
 export function finishAuthentication(
   context: Context,
   intent: PaymentIntent,

@@ -4,12 +4,12 @@ import { emit } from './events.ts'
 import { newId } from './ids.ts'
 import { chargeDetailsOf } from './payment-methods.ts'
 import {
-  UNMODELLED_OF_CHARGE,
   type BalanceTransaction,
   type Charge,
   type PaymentIntent,
   type PaymentMethod,
 } from './resources.ts'
+import { UNMODELLED_OF_CHARGE } from './unmodelled.ts'
 import type { Decline } from './test-methods.ts'
 
 /** Where a new charge stands: paid, only authorised, under way or refused. */
@@ -72,7 +72,9 @@ export function createCharge(
   return charge
 }
 
-/** Books the captured money of a charge. Stripe does so a moment later and says `charge.updated`. */
+/**
+ * Books the captured money of a charge. Stripe does so a moment later and says `charge.updated`.
+ */
 export function bookCapture(context: Context, charge: Charge): Charge {
   const fee = Math.round(charge.amount_captured * 0.015) + 20
   const transaction = bookMovement(context, {

@@ -37,7 +37,7 @@ export function renderCheckout(view: CheckoutView): string {
   return page(
     `Pay ${total}`,
     html`<h1>Pay ${total}</h1>
-      ${problem === undefined ? null : html`<p class="alert" id="problem" role="alert">${problem}</p>`}
+      ${problem === undefined ? null : html`<p class="alert" role="alert">${problem}</p>`}
       ${renderItems(lineItems, total)}
       <form method="post" action="/c/pay/${session.id}">
         <label for="email">E-mail</label>
@@ -83,7 +83,10 @@ export function renderNotFound(): string {
   )
 }
 
-/** The test method that the customer chose, or the sentence that says what is wrong with the entries. */
+/**
+ * The test method that the customer chose, or the sentence that says what is wrong with the
+ * entries.
+ */
 export function readTestMethod(
   entries: CheckoutEntries,
   now: Date,
@@ -216,10 +219,13 @@ function renderCancel(session: CheckoutSession): Html | null {
 /** Luhn's check: every second digit from the right counts double. */
 function isCardNumber(digits: string): boolean {
   if (!/^\d{13,19}$/.test(digits)) return false
-  const sum = [...digits].toReversed().reduce((total, digit, position) => {
-    const value = position % 2 === 0 ? Number(digit) : Number(digit) * 2
-    return total + (value > 9 ? value - 9 : value)
-  }, 0)
+  const sum = digits
+    .split('')
+    .toReversed()
+    .reduce((total, digit, position) => {
+      const value = position % 2 === 0 ? Number(digit) : Number(digit) * 2
+      return total + (value > 9 ? value - 9 : value)
+    }, 0)
   return sum % 10 === 0
 }
 

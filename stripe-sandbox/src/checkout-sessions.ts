@@ -6,9 +6,10 @@ import { invalidRequest, resourceMissing } from './errors.ts'
 import { emit } from './events.ts'
 import { newId } from './ids.ts'
 import { endIntent } from './intent-endings.ts'
-import { createdRange, listPage, pageParameters } from './lists.ts'
+import { createdRange, listedFor, listPage, pageParameters } from './lists.ts'
 import { lineItemReader, readLineItems } from './line-items.ts'
-import { chooseMethod } from './method-choice.ts'
+import { methodTypes } from './intent-parameters.ts'
+import { chooseMethod, eligibleMethodTypes } from './method-choice.ts'
 import {
   address,
   integer,
@@ -24,12 +25,8 @@ import {
 } from './parameters.ts'
 import { createPaymentIntent, getPaymentIntent } from './payment-intents.ts'
 import { createPaymentMethod } from './payment-methods.ts'
-import {
-  UNMODELLED_OF_SESSION,
-  type BillingDetails,
-  type CheckoutSession,
-  type PaymentIntent,
-} from './resources.ts'
+import { type BillingDetails, type CheckoutSession, type PaymentIntent } from './resources.ts'
+import { UNMODELLED_OF_SESSION } from './unmodelled.ts'
 import type { SessionPlan } from './records.ts'
 import type { TestMethod } from './test-methods.ts'
 
@@ -49,6 +46,7 @@ const paymentIntentData = record({
 })
 
 export const sessionParameters = {
+  allowed_payment_method_types: methodTypes,
   cancel_url: address,
   client_reference_id: textUpTo(200),
   currency: text,
@@ -61,7 +59,6 @@ export const sessionParameters = {
   metadata,
   mode: required(oneOf('payment', 'setup', 'subscription')),
   payment_intent_data: paymentIntentData,
-  payment_method_types: listOf(oneOf('bacs_debit', 'card', 'sepa_debit', 'us_bank_account'), 10),
   submit_type: oneOf('auto', 'book', 'donate', 'pay'),
   success_url: required(address),
   ui_mode: oneOf('elements', 'embedded_page', 'form', 'hosted_page'),
@@ -94,10 +91,9 @@ export function listSessions(
     (values.customer === undefined || session.customer === values.customer) &&
     (values.payment_intent === undefined || session.payment_intent === values.payment_intent) &&
     (values.status === undefined || session.status === values.status) &&
-    (email === undefined ||
-      (session.customer_details as { email?: string } | null)?.email === email)
+    (email === undefined || session.customer_details?.email === email)
   return listPage(
-    context.store.newestFirst('checkout.session'),
+    listedFor(context, 'checkout.session', values.payment_intent),
     '/v1/checkout/sessions',
     values,
     matches,
@@ -123,17 +119,18 @@ export function createSession(context: Context, values: SessionValues): Checkout
     throw invalidRequest('You may only specify one of these parameters: customer, customer_email.')
   }
   if (values.customer !== undefined) getCustomer(context, values.customer)
-  const methodTypes = values.payment_method_types ?? ['card']
   const expiresAt = readExpiry(context, values.expires_at)
   const lineItems = readLineItems(context, values.line_items)
   const total = lineItems.reduce((sum, item) => sum + item.amount_total, 0)
   const currency = lineItems[0]?.currency ?? ''
   checkChargeable(total, currency, 'line_items')
   const id = newId('cs_test_a1', 58)
+  const allowed = values.allowed_payment_method_types
   const session: CheckoutSession = {
     ...UNMODELLED_OF_SESSION,
     object: 'checkout.session',
     id,
+    allowed_payment_method_types: allowed ?? null,
     amount_subtotal: total,
     amount_total: total,
     cancel_url: values.cancel_url ?? null,
@@ -150,7 +147,7 @@ export function createSession(context: Context, values: SessionValues): Checkout
     metadata: mergeMetadata({}, values.metadata),
     // Stripe makes the intent when the customer first pays, since version 2022-08-01.
     payment_intent: null,
-    payment_method_types: methodTypes,
+    payment_method_types: eligibleMethodTypes(currency, allowed),
     payment_status: 'unpaid',
     status: 'open',
     submit_type: values.submit_type ?? null,
@@ -162,7 +159,7 @@ export function createSession(context: Context, values: SessionValues): Checkout
   context.store.put('session_plan', {
     id,
     lineItems,
-    intent: { ...values.payment_intent_data, payment_method_types: methodTypes },
+    intent: { ...values.payment_intent_data, allowed_payment_method_types: allowed },
   })
   return session
 }
@@ -253,7 +250,8 @@ function readExpiry(context: Context, asked: number | undefined): number {
     asked <= now + DAY_SECONDS + EXPIRY_TOLERANCE_SECONDS
   if (inTime) return asked
   throw invalidRequest(
-    'The `expires_at` timestamp must be between 30 minutes and 24 hours from Checkout Session creation.',
+    'The `expires_at` timestamp must be between 30 minutes and 24 hours from Checkout Session ' +
+      'creation.',
     { param: 'expires_at' },
   )
 }

@@ -5,32 +5,36 @@ import type { Idempotency } from './idempotency.ts'
 import type { Journal } from './journal.ts'
 import { pruneEvents } from './retention.ts'
 
-const PRUNING_INTERVAL_MS = 60_000
+/** Expiring and pruning look through much and are in no hurry. */
+const SLOW_WORK_INTERVAL_MS = 1000
 
 interface Parts {
   /** A context for work that nobody asked for, at the time of the call. */
   readonly context: () => Context
   readonly idempotency: Idempotency
   readonly journal: Journal
+  readonly warn: (message: string) => void
 }
 
 /** The work that time brings: bank debits settle, sessions expire, old records go. */
-export function createClockwork({ context, idempotency, journal }: Parts): () => void {
-  let prunedAtMs = 0
+export function createClockwork({ context, idempotency, journal, warn }: Parts): () => void {
+  let slowWorkAtMs = 0
   return () => {
     const current = context()
     const { store, now } = current
+    store.transact(() => settleDuePayments(current))
+    if (now.getTime() - slowWorkAtMs < SLOW_WORK_INTERVAL_MS) return
+    slowWorkAtMs = now.getTime()
     store.transact(() => {
-      settleDuePayments(current)
       expireOverdueSessions(current)
-    })
-    if (now.getTime() - prunedAtMs < PRUNING_INTERVAL_MS) return
-    prunedAtMs = now.getTime()
-    store.transact(() => {
       idempotency.prune(now)
       pruneEvents(current)
     })
-    journal.compactWhenGrown(() => store.snapshot())
+    journal
+      .compactWhenGrown(() => store.snapshot())
+      .catch((error: unknown) => {
+        warn(`The state file could not be compacted: ${String(error)}`)
+      })
   }
 }
 

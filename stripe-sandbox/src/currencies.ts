@@ -1,7 +1,7 @@
 import { invalidRequest, ParameterError } from './errors.ts'
 
 /** Eight digits: the largest amount Stripe takes, in minor units. */
-export const MAX_AMOUNT = 99_999_999
+const MAX_AMOUNT = 99_999_999
 
 /** Stripe's published minimum for a charge, in minor units, for the currencies that have one. */
 const MINIMUM_AMOUNTS: Readonly<Record<string, number>> = {

@@ -15,11 +15,12 @@ import {
 } from './parameters.ts'
 import {
   NO_ADDRESS,
-  UNMODELLED_OF_CUSTOMER,
   type Address,
   type Customer,
+  type DeletedCustomer,
   type Shipping,
 } from './resources.ts'
+import { UNMODELLED_OF_CUSTOMER } from './unmodelled.ts'
 
 const addressParameters = {
   city: clearable(text),
@@ -63,6 +64,11 @@ export function getCustomer(context: Context, id: string, param = 'customer'): C
   return customer
 }
 
+/** A customer, or what is left of a deleted one. */
+export function retrieveCustomer(context: Context, id: string): Customer | DeletedCustomer {
+  return context.store.find('deleted_customer', id) ?? getCustomer(context, id, 'id')
+}
+
 export function createCustomer(context: Context, values: Partial<CustomerValues>): Customer {
   const customer: Customer = {
     ...UNMODELLED_OF_CUSTOMER,
@@ -101,11 +107,13 @@ export function updateCustomer(context: Context, values: CustomerValues, id: str
   return updated
 }
 
-export function deleteCustomer(context: Context, id: string): object {
+export function deleteCustomer(context: Context, id: string): DeletedCustomer {
   const customer = getCustomer(context, id, 'id')
+  const deleted: DeletedCustomer = { object: 'customer', id, deleted: true }
   context.store.remove('customer', id)
+  context.store.put('deleted_customer', deleted)
   emit(context, 'customer.deleted', customer)
-  return { id, object: 'customer', deleted: true }
+  return deleted
 }
 
 export function listCustomers(

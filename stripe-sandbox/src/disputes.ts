@@ -3,7 +3,7 @@ import { secondsOf, type Context } from './context.ts'
 import { invalidRequest, resourceMissing } from './errors.ts'
 import { emit } from './events.ts'
 import { newId } from './ids.ts'
-import { createdRange, listPage, pageParameters } from './lists.ts'
+import { createdRange, listedFor, listPage, pageParameters } from './lists.ts'
 import { text, type Values } from './parameters.ts'
 import type { Charge, Dispute, DisputeStatus } from './resources.ts'
 import type { DisputePlan } from './test-methods.ts'
@@ -42,7 +42,12 @@ export function listDisputes(
   const matches = (dispute: Dispute) =>
     (values.charge === undefined || dispute.charge === values.charge) &&
     (values.payment_intent === undefined || dispute.payment_intent === values.payment_intent)
-  return listPage(context.store.newestFirst('dispute'), '/v1/disputes', values, matches)
+  return listPage(
+    listedFor(context, 'dispute', values.payment_intent),
+    '/v1/disputes',
+    values,
+    matches,
+  )
 }
 
 /** The cardholder contests a charge: its money leaves unless the bank is only asking. */

@@ -63,10 +63,10 @@ function findExpansion(
   if (included !== undefined) return included
   const kind = EXPANDABLE[field]
   const value = fields[field]
-  if (kind === undefined || value === undefined) return undefined
-  if (value === null || typeof value === 'object') return value
-  const id = String(value)
-  return context.store.find(kind, id) ?? { id, object: kind, deleted: true }
+  if (kind === undefined) return undefined
+  if (typeof value === 'object') return value
+  if (typeof value !== 'string') return undefined
+  return context.store.find(kind, value) ?? context.store.find('deleted_customer', value)
 }
 
 /** Lists that an object carries only when asked for. */

@@ -27,7 +27,10 @@ import type { Form } from './form.ts'
  * everything is done and only the answer suffers.
  */
 const faultParameters = {
-  /** An operation (`payment_intents.confirm`) or a webhook (`webhook:charge.refunded`); may end in `*`. */
+  /**
+   * An operation (`payment_intents.confirm`) or a webhook (`webhook:charge.refunded`); may end in
+   * `*`.
+   */
   operation: required(text),
   effect: required(oneOf('answer', 'cut', 'delay', 'drop', 'duplicate', 'reorder')),
   when: oneOf('after', 'before'),

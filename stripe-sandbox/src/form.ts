@@ -16,7 +16,9 @@ const PARSING: qs.IParseOptions & { decoder?: undefined } = {
   throwOnLimitExceeded: true,
 }
 
-/** Decodes Stripe's form encoding (`a[b]=c`, `list[0]=x`, `list[]=x`); bounded in depth and count. */
+/**
+ * Decodes Stripe's form encoding (`a[b]=c`, `list[0]=x`, `list[]=x`); bounded in depth and count.
+ */
 export function decodeForm(text: string): Form {
   try {
     return qs.parse(text, PARSING) as Form

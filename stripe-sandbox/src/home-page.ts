@@ -4,6 +4,7 @@ import type { Delivery } from './records.ts'
 import type { Store } from './store.ts'
 
 const SHOWN = 20
+const DELIVERY_COLUMNS = ['Event', 'Type', 'State', 'Attempts', 'Last answer']
 
 /** What a person sees at the sandbox's address: what this is, and what happened last. */
 export function renderHome(store: Store): string {
@@ -17,7 +18,7 @@ export function renderHome(store: Store): string {
       </p>
       ${table('Payments', ['Payment', 'Amount', 'Status', 'Created'], rowsOfPayments(store))}
       ${table('Events', ['Event', 'Type', 'Created'], rowsOfEvents(store))}
-      ${table('Deliveries', ['Event', 'Type', 'State', 'Attempts', 'Last answer'], rowsOfDeliveries(store))}`,
+      ${table('Deliveries', DELIVERY_COLUMNS, rowsOfDeliveries(store))}`,
   )
 }
 

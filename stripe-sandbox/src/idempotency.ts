@@ -5,8 +5,10 @@ import type { KeptAnswer } from './records.ts'
 import type { Store } from './store.ts'
 
 /** Stripe prunes keys after at least a day. */
-export const KEY_LIFE_MS = 24 * 60 * 60 * 1000
+const KEY_LIFE_MS = 24 * 60 * 60 * 1000
 export const MAX_KEY_LENGTH = 255
+/** More answers than this are not kept, the oldest go first. */
+const MAX_KEPT_ANSWERS = 50_000
 
 /** A request as its idempotency key sees it. */
 export interface KeyedRequest {
@@ -25,7 +27,7 @@ export interface Idempotency {
   occupy(key: string): () => void
   /** Keeps the final answer; called within the transaction of the operation. */
   keep(request: KeyedRequest, answer: { status: number; body: string; requestId: string }): void
-  /** Forgets the keys that are older than a day. */
+  /** Forgets the keys that are older than a day, or too many. */
   prune(now: Date): void
 }
 
@@ -57,9 +59,11 @@ export function createIdempotency(store: Store): Idempotency {
     },
     prune(now) {
       // Answers are kept in order of age, so the first young one ends the search.
+      let surplus = store.count('kept_answer') - MAX_KEPT_ANSWERS
       for (const kept of store.values('kept_answer')) {
-        if (!isStale(kept, now)) return
+        if (!isStale(kept, now) && surplus <= 0) return
         store.remove('kept_answer', kept.id)
+        surplus -= 1
       }
     },
   }
@@ -88,7 +92,8 @@ function keyInUse(key: string): ApiError {
     409,
     'invalid_request_error',
     'There is currently another in-progress request using this Idempotent Key (that probably ' +
-      `means you submitted twice, and the other request is still going through): ${key}. Try again later.`,
+      `means you submitted twice, and the other request is still going through): ${key}. ` +
+      'Try again later.',
     { code: 'idempotency_key_in_use' },
   )
 }

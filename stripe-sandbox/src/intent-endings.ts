@@ -22,7 +22,8 @@ export function cancelPaymentIntent(
   if (!CANCELABLE.includes(intent.status)) {
     throw unexpectedState(
       `You cannot cancel this PaymentIntent because it has a status of ${intent.status}. Only a ` +
-        `PaymentIntent with one of the following statuses may be canceled: ${CANCELABLE.join(', ')}.`,
+        `PaymentIntent with one of the following statuses may be canceled: ` +
+        `${CANCELABLE.join(', ')}.`,
       intent,
     )
   }
@@ -60,7 +61,8 @@ export function capturePaymentIntent(
   if (intent.status !== 'requires_capture' || intent.latest_charge === null) {
     throw unexpectedState(
       `This PaymentIntent could not be captured because it has a status of ${intent.status}. ` +
-        'Only a PaymentIntent with one of the following statuses may be captured: requires_capture.',
+        'Only a PaymentIntent with one of the following statuses may be captured: ' +
+        'requires_capture.',
       intent,
     )
   }

@@ -17,7 +17,8 @@ import {
 
 const captureMethod = oneOf('automatic', 'automatic_async', 'manual')
 const setupFutureUsage = oneOf('off_session', 'on_session')
-const methodTypes = listOf(oneOf('bacs_debit', 'card', 'sepa_debit', 'us_bank_account'), 10)
+/** The methods that the sandbox models; Stripe knows many more. */
+export const methodTypes = listOf(oneOf('bacs_debit', 'card', 'sepa_debit', 'us_bank_account'), 10)
 const descriptorSuffix = textUpTo(22)
 
 const automaticPaymentMethods = record({
@@ -26,6 +27,7 @@ const automaticPaymentMethods = record({
 })
 
 export const createParameters = {
+  allowed_payment_method_types: methodTypes,
   amount: required(integer),
   automatic_payment_methods: automaticPaymentMethods,
   capture_method: captureMethod,
@@ -37,7 +39,6 @@ export const createParameters = {
   metadata,
   off_session: flag,
   payment_method: text,
-  payment_method_types: methodTypes,
   receipt_email: text,
   return_url: address,
   setup_future_usage: setupFutureUsage,

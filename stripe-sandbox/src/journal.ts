@@ -1,17 +1,18 @@
 import {
   closeSync,
   existsSync,
+  fstatSync,
   ftruncateSync,
   mkdirSync,
   openSync,
   readSync,
   renameSync,
-  statSync,
   writeFileSync,
   writeSync,
 } from 'node:fs'
 import { dirname } from 'node:path'
 import { StringDecoder } from 'node:string_decoder'
+import { setImmediate as immediate } from 'node:timers/promises'
 import { KINDS, type Kind } from './records.ts'
 
 /** One change of one record: put it, or remove it by its id. */
@@ -29,39 +30,52 @@ export interface Journal {
   /** Every write so far, in order. A torn last line, the mark of a kill, is cut off. */
   replay(): Iterable<Write>
   append(writes: Write[]): void
-  /** Rewrites the file as this snapshot when it has grown to several times its size. */
-  compactWhenGrown(snapshot: () => Write[]): void
+  /**
+   * Rewrites the file as this snapshot when it has grown to several times its size: a little at a
+   * time, while more is appended. Rejects when the disk does not take it; the old file stays.
+   */
+  compactWhenGrown(snapshot: () => Write[]): Promise<void>
   close(): void
 }
 
-/** No rewriting below this size. */
 const COMPACTION_FLOOR_BYTES = 32 * 1024 * 1024
-const LINES_PER_CHUNK = 500
+const WRITES_PER_CHUNK = 500
 
 export function createMemoryJournal(): Journal {
-  return { replay: () => [], append() {}, compactWhenGrown() {}, close() {} }
+  return { replay: () => [], append() {}, compactWhenGrown: () => Promise.resolve(), close() {} }
 }
 
-/** Opens or creates the journal file, readable by its owner alone. */
-export function openJournal(path: string): Journal {
+/**
+ * Opens or creates the journal file, readable by its owner alone; it is never compacted below the
+ * floor. One process at a time may have it open.
+ */
+export function openJournal(path: string, floorBytes = COMPACTION_FLOOR_BYTES): Journal {
   mkdirSync(dirname(path), { recursive: true })
   let descriptor = openSync(path, existsSync(path) ? 'r+' : 'w+', 0o600)
   let position = 0
   let compactedBytes = 0
+  /** The lines that were appended since a compaction began; absent when none is under way. */
+  let sinceSnapshot: string[] | undefined
+  let closed = false
+  const isOpen = () => !closed
 
-  function appendLine(line: string): void {
-    const bytes = Buffer.from(line)
-    let written = 0
+  async function compact(writes: Write[]): Promise<void> {
+    const fresh = openSync(`${path}.compacting`, 'w+', 0o600)
     try {
-      while (written < bytes.length) {
-        written += writeSync(descriptor, bytes, written, bytes.length - written, position + written)
+      for (let start = 0; start < writes.length && isOpen(); start += WRITES_PER_CHUNK) {
+        writeFileSync(fresh, linesOf(writes.slice(start, start + WRITES_PER_CHUNK)))
+        await immediate()
       }
+      if (!isOpen()) return closeSync(fresh)
+      writeFileSync(fresh, sinceSnapshot?.join('') ?? '')
+      renameSync(`${path}.compacting`, path)
     } catch (error) {
-      // A full disk leaves half a line; without the cut the next line would grow onto it.
-      ftruncateSync(descriptor, position)
+      closeSync(fresh)
       throw error
     }
-    position += bytes.length
+    closeSync(descriptor)
+    descriptor = fresh
+    position = fstatSync(fresh).size
   }
 
   return {
@@ -71,29 +85,49 @@ export function openJournal(path: string): Journal {
         position = endsAt
       }
       ftruncateSync(descriptor, position)
-      compactedBytes = position
     },
-    append: (writes) => appendLine(`${JSON.stringify(writes)}\n`),
-    compactWhenGrown(snapshot) {
-      if (position < COMPACTION_FLOOR_BYTES || position < 3 * compactedBytes) return
-      const fresh = writeSnapshot(`${path}.compacting`, snapshot())
-      renameSync(`${path}.compacting`, path)
+    append(writes) {
+      const line = `${JSON.stringify(writes)}\n`
+      position += writeWhole(descriptor, line, position)
+      sinceSnapshot?.push(line)
+    },
+    async compactWhenGrown(snapshot) {
+      const small = position < floorBytes || position < 3 * compactedBytes
+      if (small || sinceSnapshot !== undefined) return
+      sinceSnapshot = []
+      try {
+        await compact(snapshot())
+      } finally {
+        sinceSnapshot = undefined
+        // After a failure too: the next try waits until the file has grown again.
+        compactedBytes = position
+      }
+    },
+    close() {
+      closed = true
       closeSync(descriptor)
-      descriptor = fresh
-      position = statSync(path).size
-      compactedBytes = position
     },
-    close: () => closeSync(descriptor),
   }
 }
 
-function writeSnapshot(path: string, writes: Write[]): number {
-  const descriptor = openSync(path, 'w+', 0o600)
-  for (let start = 0; start < writes.length; start += LINES_PER_CHUNK) {
-    const chunk = writes.slice(start, start + LINES_PER_CHUNK)
-    writeFileSync(descriptor, chunk.map((change) => `${JSON.stringify([change])}\n`).join(''))
+/** Writes the line at the position, all of it or nothing, and returns its length in bytes. */
+function writeWhole(descriptor: number, line: string, position: number): number {
+  const bytes = Buffer.from(line)
+  let written = 0
+  try {
+    while (written < bytes.length) {
+      written += writeSync(descriptor, bytes, written, bytes.length - written, position + written)
+    }
+  } catch (error) {
+    // A full disk leaves half a line; without the cut the next line would grow onto it.
+    ftruncateSync(descriptor, position)
+    throw error
   }
-  return descriptor
+  return bytes.length
+}
+
+function linesOf(writes: Write[]): string {
+  return writes.map((write) => `${JSON.stringify([write])}\n`).join('')
 }
 
 /** The complete lines of a file, each with the byte position behind it. */

@@ -1,6 +1,8 @@
+import type { Context } from './context.ts'
 import { resourceMissing } from './errors.ts'
 import type { FormValue } from './form.ts'
 import { integer, integerBetween, record, text, type Values } from './parameters.ts'
+import type { Records } from './records.ts'
 
 /** The parameters of every list of the API. */
 export const pageParameters = {
@@ -23,6 +25,16 @@ export function createdRange(value: FormValue, name: string): CreatedRange {
   if (typeof value !== 'string') return rangeReader(value, name)
   const second = integer(value, name)
   return { gte: second, lte: second }
+}
+
+/** The records of a kind newest first: all, or those of one payment intent. */
+export function listedFor<K extends 'charge' | 'checkout.session' | 'dispute' | 'refund'>(
+  { store }: Context,
+  kind: K,
+  intentId: string | undefined,
+): Iterable<Records[K]> {
+  if (intentId === undefined) return store.newestFirst(kind)
+  return store.having(kind, 'payment_intent', intentId).toReversed()
 }
 
 export interface PageRequest extends Values<typeof pageParameters> {

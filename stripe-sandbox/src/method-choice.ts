@@ -1,67 +1,49 @@
 import type { Context } from './context.ts'
 import { invalidRequest } from './errors.ts'
-import type { CreateValues } from './intent-parameters.ts'
 import { getPaymentMethod, keepPaymentMethod } from './payment-methods.ts'
-import type { PaymentIntent } from './resources.ts'
+import type { PaymentIntent, PaymentMethodType } from './resources.ts'
 
 /** The bank debits that Stripe offers in a currency, beside cards. */
-const DEBIT_OF_CURRENCY: Readonly<Record<string, string>> = {
+const DEBIT_OF_CURRENCY: Readonly<Record<string, PaymentMethodType>> = {
   eur: 'sepa_debit',
   gbp: 'bacs_debit',
   usd: 'us_bank_account',
 }
 
-export function readMethodTypes(values: CreateValues, currency: string) {
+/** The types that an intent in this currency takes; a list of allowed ones narrows them down. */
+export function eligibleMethodTypes(
+  currency: string,
+  allowed: readonly PaymentMethodType[] | null | undefined,
+): PaymentMethodType[] {
   const debit = DEBIT_OF_CURRENCY[currency]
-  const automatic = values.automatic_payment_methods
-  if (automatic?.enabled === true && values.payment_method_types !== undefined) {
-    throw invalidRequest(
-      'You may only specify one of these parameters: automatic_payment_methods, payment_method_types.',
-    )
-  }
-  if (values.payment_method_types !== undefined) {
-    return { types: values.payment_method_types, automatic: null }
-  }
-  if (automatic?.enabled === false) return { types: ['card'], automatic: null }
-  return {
-    types: debit === undefined ? ['card'] : ['card', debit],
-    automatic: {
-      allow_redirects: automatic?.allow_redirects ?? ('always' as const),
-      enabled: true as const,
-    },
-  }
+  const offered: PaymentMethodType[] = debit === undefined ? ['card'] : ['card', debit]
+  const eligible = offered.filter((type) => allowed?.includes(type) ?? true)
+  if (eligible.length > 0) return eligible
+  throw invalidRequest(
+    `None of the allowed payment method types can be used for payments in ${currency}.`,
+    { param: 'allowed_payment_method_types' },
+  )
 }
 
-export function checkMethodType(
-  context: Context,
-  id: string,
-  terms: { currency: string; types: readonly string[] },
-): void {
+/** Raises unless the method exists and is of an eligible type. */
+export function checkMethodType(context: Context, id: string, types: readonly string[]): void {
   const { type } = getPaymentMethod(context, id)
-  if (!terms.types.includes(type)) {
-    throw invalidRequest(
-      `The PaymentMethod provided (${type}) is not allowed for this PaymentIntent, which takes: ` +
-        `${terms.types.join(', ')}.`,
-      { param: 'payment_method' },
-    )
-  }
-  if (type !== 'card' && DEBIT_OF_CURRENCY[terms.currency] !== type) {
-    throw invalidRequest(`The currency ${terms.currency} is not supported for ${type}.`, {
-      param: 'currency',
-    })
-  }
+  if (types.includes(type)) return
+  throw invalidRequest(
+    `The PaymentMethod provided (${type}) is not allowed for this PaymentIntent, which takes: ` +
+      `${types.join(', ')}.`,
+    { param: 'payment_method' },
+  )
 }
 
+/** The method that an intent has after a request that may name one. */
 export function chooseMethod(
   context: Context,
   intent: PaymentIntent,
   method: string | undefined,
 ): string | null {
   if (method === undefined) return intent.payment_method
-  checkMethodType(context, method, {
-    currency: intent.currency,
-    types: intent.payment_method_types,
-  })
+  checkMethodType(context, method, intent.payment_method_types)
   return keepPaymentMethod(context, method)
 }
 

@@ -15,8 +15,8 @@ import {
   customerListParameters,
   customerParameters,
   deleteCustomer,
-  getCustomer,
   listCustomers,
+  retrieveCustomer,
   updateCustomer,
 } from './customers.ts'
 import { closeDispute, disputeListParameters, getDispute, listDisputes } from './disputes.ts'
@@ -31,7 +31,7 @@ import {
   listParameters,
   updateParameters,
 } from './intent-parameters.ts'
-import { createdRange, listPage, pageParameters } from './lists.ts'
+import { createdRange, listedFor, listPage, pageParameters } from './lists.ts'
 import { flag, listOf, text, type Parameters, type Values } from './parameters.ts'
 import {
   confirmPaymentIntent,
@@ -123,7 +123,7 @@ export const OPERATIONS: readonly Operation[] = [
   operation('GET /v1/customers', 'customers.list', customerListParameters, listCustomers),
   operation('POST /v1/customers', 'customers.create', customerParameters, createCustomer),
   operation('GET /v1/customers/:id', 'customers.retrieve', NONE, (context, _values, id) =>
-    getCustomer(context, id, 'id'),
+    retrieveCustomer(context, id),
   ),
   operation('POST /v1/customers/:id', 'customers.update', customerParameters, updateCustomer),
   operation('DELETE /v1/customers/:id', 'customers.delete', NONE, (context, _values, id) =>
@@ -220,7 +220,7 @@ function operation<P extends Parameters>(
   run: (context: Context, values: Values<P>, id: string) => object,
 ): Operation {
   const [method, path] = route.split(' ') as [Operation['method'], string]
-  return { name, method, path, parameters, run: run as Operation['run'] }
+  return { name, method, path, parameters, run }
 }
 
 /** The variable part of the path (empty when it has none), or undefined when it does not match. */
@@ -236,11 +236,7 @@ function matchPath(pattern: string[], parts: string[]): string | undefined {
 }
 
 function listCharges(context: Context, values: Values<typeof chargeListParameters>): object {
-  const ofIntent = values.payment_intent
-  const charges =
-    ofIntent === undefined
-      ? context.store.newestFirst('charge')
-      : context.store.having('charge', 'payment_intent', ofIntent).toReversed()
+  const charges = listedFor(context, 'charge', values.payment_intent)
   const matches = (charge: Charge) =>
     values.customer === undefined || charge.customer === values.customer
   return listPage(charges, '/v1/charges', values, matches)

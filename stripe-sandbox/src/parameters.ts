@@ -132,7 +132,10 @@ export const address: Reader<string> = (value, name) => {
 
 export type MetadataChange = Readonly<Record<string, string>>
 
-/** Metadata as sent; an empty value means "remove this key". Stripe's limits: 50 keys, 40 and 500 characters. */
+/**
+ * Metadata as sent; an empty value means "remove this key". Stripe's limits: 50 keys, 40 and 500
+ * characters.
+ */
 export const metadata: Reader<MetadataChange> = (value, name) => {
   const change: Record<string, string> = {}
   for (const [key, entry] of Object.entries(readRecord(value, name))) {

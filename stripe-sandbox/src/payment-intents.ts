@@ -8,10 +8,16 @@ import { emit } from './events.ts'
 import { newId, randomText } from './ids.ts'
 import type { ConfirmValues, CreateValues, ListValues, UpdateValues } from './intent-parameters.ts'
 import { listPage } from './lists.ts'
-import { checkMethodType, checkReturnUrl, chooseMethod, readMethodTypes } from './method-choice.ts'
+import {
+  checkMethodType,
+  checkReturnUrl,
+  chooseMethod,
+  eligibleMethodTypes,
+} from './method-choice.ts'
 import { mergeMetadata } from './parameters.ts'
 import { keepPaymentMethod } from './payment-methods.ts'
-import { UNMODELLED_OF_INTENT, type IntentStatus, type PaymentIntent } from './resources.ts'
+import { type IntentStatus, type PaymentIntent } from './resources.ts'
+import { UNMODELLED_OF_INTENT } from './unmodelled.ts'
 
 /** The statuses in which no money is moving yet. */
 export const CHANGEABLE: readonly IntentStatus[] = [
@@ -42,14 +48,15 @@ export function createPaymentIntent(context: Context, values: CreateValues): Pay
   checkConfirmOnly(values)
   const currency = readCurrency(values.currency)
   checkChargeable(values.amount, currency)
-  const { automatic, types } = readMethodTypes(values, currency)
+  const automatic = readAutomatic(values)
+  const types = eligibleMethodTypes(currency, values.allowed_payment_method_types)
   if (values.confirm === true) {
     if (values.payment_method === undefined) throw missingPaymentMethod()
     checkReturnUrl(automatic, values.return_url)
   }
   if (values.customer !== undefined) getCustomer(context, values.customer)
   if (values.payment_method !== undefined) {
-    checkMethodType(context, values.payment_method, { currency, types })
+    checkMethodType(context, values.payment_method, types)
   }
   const intent = storeIntent(context, values, { automatic, currency, types })
   if (values.confirm !== true) return intent
@@ -73,9 +80,11 @@ export function updatePaymentIntent(
     if (values[name] !== undefined) checkChangeable(intent, name)
   }
   const currency = values.currency === undefined ? intent.currency : readCurrency(values.currency)
+  const method = values.payment_method
   const amount = values.amount ?? intent.amount
   checkChargeable(amount, currency)
   if (values.customer !== undefined) getCustomer(context, values.customer)
+  const types = eligibleMethodTypes(currency, intent.allowed_payment_method_types)
   const metadata = mergeMetadata(intent.metadata, values.metadata)
   const updated: PaymentIntent = {
     ...intent,
@@ -84,7 +93,8 @@ export function updatePaymentIntent(
     currency,
     customer: values.customer ?? intent.customer,
     metadata,
-    payment_method: chooseMethod(context, intent, values.payment_method),
+    payment_method: chooseMethod(context, { ...intent, payment_method_types: types }, method),
+    payment_method_types: types,
   }
   return putIntent(context, restartedAfter(intent, updated))
 }
@@ -116,6 +126,14 @@ export function confirmPaymentIntent(
   return attemptPayment(context, prepared, attemptTerms(values))
 }
 
+/** Cards and whatever else is switched on: that is the default since version 2023-08-16. */
+function readAutomatic(values: CreateValues): PaymentIntent['automatic_payment_methods'] {
+  const { allow_redirects: redirects, enabled } = values.automatic_payment_methods ?? {
+    enabled: true,
+  }
+  return enabled ? { allow_redirects: redirects ?? 'always', enabled } : null
+}
+
 interface IntentTerms {
   automatic: PaymentIntent['automatic_payment_methods']
   currency: string
@@ -129,6 +147,7 @@ function storeIntent(context: Context, values: CreateValues, terms: IntentTerms)
     ...UNMODELLED_OF_INTENT,
     object: 'payment_intent',
     id,
+    allowed_payment_method_types: values.allowed_payment_method_types ?? null,
     amount: values.amount,
     amount_capturable: 0,
     amount_received: 0,
@@ -198,7 +217,8 @@ function checkConfirmOnly(values: CreateValues): void {
   for (const name of ['return_url', 'off_session', 'error_on_requires_action'] as const) {
     if (values[name] === undefined) continue
     throw new ParameterError(
-      `The parameter \`${name}\` can only be passed when creating a PaymentIntent with confirm=true.`,
+      `The parameter \`${name}\` can only be passed when creating a PaymentIntent with ` +
+        'confirm=true.',
       { param: name },
     )
   }

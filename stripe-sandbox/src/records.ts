@@ -4,6 +4,7 @@ import type {
   Charge,
   CheckoutSession,
   Customer,
+  DeletedCustomer,
   Dispute,
   LineItem,
   PaymentIntent,
@@ -18,10 +19,10 @@ export interface SessionPlan {
   lineItems: readonly LineItem[]
   intent: Pick<
     CreateValues,
+    | 'allowed_payment_method_types'
     | 'capture_method'
     | 'description'
     | 'metadata'
-    | 'payment_method_types'
     | 'receipt_email'
     | 'setup_future_usage'
     | 'shipping'
@@ -61,13 +62,13 @@ export interface KeptAnswer {
 }
 
 /** A payment that settles by itself later; its id is the intent's. */
-export interface Settlement {
+interface Settlement {
   id: string
   settlesAtMs: number
 }
 
 /** Which idempotency key moved the money of a charge; its id is the charge's. */
-export interface ChargeKey {
+interface ChargeKey {
   id: string
   key: string | null
 }
@@ -84,6 +85,7 @@ export interface Anomaly {
 /** Every kind of record that the store keeps, by name. */
 export interface Records {
   customer: Customer
+  deleted_customer: DeletedCustomer
   payment_method: PaymentMethod
   payment_intent: PaymentIntent
   charge: Charge
@@ -104,6 +106,7 @@ export type Kind = keyof Records
 
 export const KINDS: readonly Kind[] = [
   'customer',
+  'deleted_customer',
   'payment_method',
   'payment_intent',
   'charge',

@@ -4,7 +4,7 @@ import { formatAmount } from './currencies.ts'
 import { invalidRequest, ParameterError, resourceMissing } from './errors.ts'
 import { emit } from './events.ts'
 import { newId } from './ids.ts'
-import { createdRange, listPage, pageParameters } from './lists.ts'
+import { createdRange, listedFor, listPage, pageParameters } from './lists.ts'
 import {
   clearable,
   integer,
@@ -44,7 +44,12 @@ export function listRefunds(context: Context, values: Values<typeof refundListPa
   const matches = (refund: Refund) =>
     (values.charge === undefined || refund.charge === values.charge) &&
     (values.payment_intent === undefined || refund.payment_intent === values.payment_intent)
-  return listPage(context.store.newestFirst('refund'), '/v1/refunds', values, matches)
+  return listPage(
+    listedFor(context, 'refund', values.payment_intent),
+    '/v1/refunds',
+    values,
+    matches,
+  )
 }
 
 /**

@@ -1,10 +1,16 @@
+import type {
+  UNMODELLED_OF_CHARGE,
+  UNMODELLED_OF_CUSTOMER,
+  UNMODELLED_OF_INTENT,
+  UNMODELLED_OF_SESSION,
+} from './unmodelled.ts'
+
 /**
  * The objects that the sandbox keeps, in the shape that the API answers. An object is never
  * changed in place: a change puts a new one, so that an event may hold the old one as it was.
- * The constants are fields of Stripe's objects that the sandbox does not model: always that value.
  */
 
-export type Metadata = Readonly<Record<string, string>>
+type Metadata = Readonly<Record<string, string>>
 
 export interface Address {
   city: string | null
@@ -46,26 +52,6 @@ export const NO_BILLING_DETAILS: BillingDetails = {
   tax_id: null,
 }
 
-export const UNMODELLED_OF_CUSTOMER = {
-  balance: 0,
-  currency: null,
-  customer_account: null,
-  default_source: null,
-  delinquent: false,
-  discount: null,
-  invoice_settings: {
-    custom_fields: null,
-    default_payment_method: null,
-    footer: null,
-    rendering_options: null,
-  },
-  livemode: false,
-  next_invoice_sequence: 1,
-  preferred_locales: [],
-  tax_exempt: 'none',
-  test_clock: null,
-} as const
-
 export type Customer = typeof UNMODELLED_OF_CUSTOMER & {
   object: 'customer'
   id: string
@@ -78,6 +64,13 @@ export type Customer = typeof UNMODELLED_OF_CUSTOMER & {
   name: string | null
   phone: string | null
   shipping: Shipping | null
+}
+
+/** What is left of a deleted customer. */
+export interface DeletedCustomer {
+  object: 'customer'
+  id: string
+  deleted: true
 }
 
 export type PaymentMethodType = 'bacs_debit' | 'card' | 'sepa_debit' | 'us_bank_account'
@@ -114,25 +107,6 @@ export type IntentStatus =
   | 'requires_payment_method'
   | 'succeeded'
 
-export const UNMODELLED_OF_INTENT = {
-  allowed_payment_method_types: null,
-  amount_details: { tip: {} },
-  application: null,
-  application_fee_amount: null,
-  confirmation_method: 'automatic',
-  customer_account: null,
-  excluded_payment_method_types: null,
-  livemode: false,
-  managed_payments: null,
-  on_behalf_of: null,
-  payment_method_configuration_details: null,
-  payment_record: null,
-  review: null,
-  source: null,
-  transfer_data: null,
-  transfer_group: null,
-} as const
-
 /** Why the last attempt failed: an error object of the API, kept on the intent. */
 export interface PaymentFailure {
   type: 'card_error' | 'invalid_request_error'
@@ -149,7 +123,7 @@ export type NextAction =
   | { type: 'redirect_to_url'; redirect_to_url: { return_url: string; url: string } }
   | { type: 'use_stripe_sdk'; use_stripe_sdk: { type: string; source: string; stripe_js: string } }
 
-export type CaptureMethod = 'automatic' | 'automatic_async' | 'manual'
+type CaptureMethod = 'automatic' | 'automatic_async' | 'manual'
 export type CancellationReason =
   | 'abandoned'
   | 'automatic'
@@ -160,6 +134,7 @@ export type CancellationReason =
 export type PaymentIntent = typeof UNMODELLED_OF_INTENT & {
   object: 'payment_intent'
   id: string
+  allowed_payment_method_types: readonly PaymentMethodType[] | null
   amount: number
   amount_capturable: number
   amount_received: number
@@ -187,22 +162,6 @@ export type PaymentIntent = typeof UNMODELLED_OF_INTENT & {
   statement_descriptor_suffix: string | null
   status: IntentStatus
 }
-
-export const UNMODELLED_OF_CHARGE = {
-  application: null,
-  application_fee: null,
-  application_fee_amount: null,
-  failure_balance_transaction: null,
-  fraud_details: {},
-  livemode: false,
-  on_behalf_of: null,
-  receipt_number: null,
-  review: null,
-  source: null,
-  source_transfer: null,
-  transfer_data: null,
-  transfer_group: null,
-} as const
 
 export type Charge = typeof UNMODELLED_OF_CHARGE & {
   object: 'charge'
@@ -310,54 +269,21 @@ export interface Dispute {
   status: DisputeStatus
 }
 
-export const UNMODELLED_OF_SESSION = {
-  adaptive_pricing: { enabled: false },
-  after_expiration: null,
-  allow_promotion_codes: null,
-  allowed_payment_method_types: null,
-  automatic_tax: { enabled: false, liability: null, provider: null, status: null },
-  billing_address_collection: null,
-  client_secret: null,
-  collected_information: null,
-  consent: null,
-  consent_collection: null,
-  currency_conversion: null,
-  custom_fields: [],
-  custom_text: {
-    after_submit: null,
-    shipping_address: null,
-    submit: null,
-    terms_of_service_acceptance: null,
-  },
-  customer_account: null,
-  discounts: [],
-  integration_identifier: null,
-  invoice: null,
-  invoice_creation: null,
-  livemode: false,
-  managed_payments: null,
-  mode: 'payment',
-  origin_context: null,
-  payment_link: null,
-  payment_method_collection: 'if_required',
-  payment_method_configuration_details: null,
-  payment_method_options: {},
-  permissions: null,
-  phone_number_collection: { enabled: false },
-  recovered_from: null,
-  saved_payment_method_options: null,
-  setup_intent: null,
-  shipping_address_collection: null,
-  shipping_cost: null,
-  shipping_options: [],
-  subscription: null,
-  ui_mode: 'hosted_page',
-  wallet_options: null,
-} as const
+interface CustomerDetails {
+  address: Address | null
+  business_name: null
+  email: string | null
+  individual_name: null
+  name: string | null
+  phone: null
+  tax_exempt: 'none'
+  tax_ids: readonly object[]
+}
 
 export type CheckoutSession = typeof UNMODELLED_OF_SESSION & {
   object: 'checkout.session'
   id: string
+  allowed_payment_method_types: readonly PaymentMethodType[] | null
   amount_subtotal: number
   amount_total: number
   cancel_url: string | null
@@ -366,7 +292,7 @@ export type CheckoutSession = typeof UNMODELLED_OF_SESSION & {
   currency: string
   customer: string | null
   customer_creation: 'always' | 'if_required' | null
-  customer_details: object | null
+  customer_details: CustomerDetails | null
   customer_email: string | null
   expires_at: number
   locale: string | null

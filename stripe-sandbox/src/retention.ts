@@ -3,9 +3,11 @@ import type { Store } from './store.ts'
 
 /** Stripe's events can be read for 30 days. */
 const EVENT_LIFE_MS = 30 * 24 * 60 * 60 * 1000
-const MAX_EVENTS = 100_000
+const MAX_EVENTS = 20_000
 
-/** Forgets events that are too old or too many, with their deliveries; pending ones by age alone. */
+/**
+ * Forgets events that are too old or too many, with their deliveries; pending ones by age alone.
+ */
 export function pruneEvents({ store, now }: Context): void {
   const oldest = now.getTime() - EVENT_LIFE_MS
   let surplus = store.count('event') - MAX_EVENTS

@@ -45,7 +45,10 @@ export interface Sandbox extends Control {
   close(): Promise<void>
 }
 
-/** Starts a stand-in for Stripe's API on loopback. Raises when the port or the state file cannot be had. */
+/**
+ * Starts a stand-in for Stripe's API on loopback. Raises when the port or the state file cannot be
+ * had.
+ */
 export async function startSandbox(options: SandboxOptions): Promise<Sandbox> {
   const now = options.now ?? (() => new Date())
   const warn = options.warn ?? ((message: string) => process.emitWarning(message, 'StripeSandbox'))
@@ -69,16 +72,28 @@ export async function startSandbox(options: SandboxOptions): Promise<Sandbox> {
     webhooks.setTarget({ url, secrets })
   const recorder = options.recordFile === undefined ? undefined : openRecorder(options.recordFile)
   const api: Api = {
-    ...{ audit, faults, idempotency, now, settings, store },
+    audit,
+    faults,
+    idempotency,
+    now,
+    settings,
+    store,
     ...(options.secretKey === undefined ? {} : { secretKey: options.secretKey }),
   }
   const server = createSandboxServer({
-    ...{ api, context, control, setWebhook, warn },
+    api,
+    context,
+    control,
+    setWebhook,
+    warn,
     ...(recorder === undefined ? {} : { recorder }),
   })
-  const port = await listen(server, options.port)
+  const port = await listen(server, options.port).catch((error: unknown) => {
+    journal.close()
+    throw error
+  })
   settings.baseUrl = `http://127.0.0.1:${port}`
-  const advance = createClockwork({ context, idempotency, journal })
+  const advance = createClockwork({ context, idempotency, journal, warn })
   const ticking = setInterval(() => {
     try {
       advance()

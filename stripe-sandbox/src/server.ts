@@ -8,7 +8,9 @@ import type { Recorder } from './recording.ts'
 
 const MAX_BODY_BYTES = 1024 * 1024
 const MAX_URL_LENGTH = 8192
-/** Names under which a browser may reach a loopback address: others are rebound to it by a trick. */
+/**
+ * Names under which a browser may reach a loopback address: others are rebound to it by a trick.
+ */
 const LOCAL_HOST = /^(?:127\.0\.0\.1|localhost|\[::1\])(?::\d+)?$/i
 
 export interface ServerParts extends ControlTargets {
@@ -86,7 +88,8 @@ async function answerWire(
 const PAGE_HEADERS = {
   'cache-control': 'no-store',
   'content-security-policy':
-    "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; frame-ancestors 'none'",
+    "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; " +
+    "frame-ancestors 'none'",
   'content-type': 'text/html; charset=utf-8',
   'referrer-policy': 'no-referrer',
   'x-content-type-options': 'nosniff',
@@ -114,7 +117,7 @@ function refuse(incoming: IncomingMessage): ApiError | undefined {
 }
 
 function wireRequest(incoming: IncomingMessage, body: string): WireRequest {
-  const [path = '/', query = ''] = splitOnce(incoming.url ?? '/', '?')
+  const [path, query] = splitOnce(incoming.url ?? '/', '?')
   const headers = Object.fromEntries(
     Object.entries(incoming.headers).map(([name, value]) => [
       name,

@@ -3,8 +3,8 @@ import { createCollection, type Collection } from './collection.ts'
 import type { Journal, Write } from './journal.ts'
 import { INDEXED_FIELDS, KINDS, type Kind, type Records } from './records.ts'
 
-/** A sandbox that is never emptied must not eat its host: creation stops here. */
-const MAX_RECORDS = 1_000_000
+/** A sandbox that is never emptied must not eat its host. */
+const MAX_RECORDS = 500_000
 
 export interface Store {
   find<K extends Kind>(kind: K, id: string): Records[K] | undefined
@@ -12,9 +12,14 @@ export interface Store {
   newestFirst<K extends Kind>(kind: K): Iterable<Records[K]>
   having<K extends Kind>(kind: K, field: string, value: string): Records[K][]
   count(kind: Kind): number
+  /** Whether there are so many records that nothing more may be created. */
+  isFull(): boolean
   put<K extends Kind>(kind: K, record: Records[K]): void
   remove(kind: Kind, id: string): void
-  /** Runs the work as one transaction: all of its writes reach the journal before it returns, or none. */
+  /**
+   * Runs the work as one transaction: all of its writes reach the journal before it returns, or
+   * none.
+   */
   transact<T>(work: () => T): T
   /** Calls back after each transaction that wrote records of this kind, with their ids. */
   onCommit(kind: Kind, listener: (ids: string[]) => void): void
@@ -65,9 +70,6 @@ export function createStore(journal: Journal): Store {
 
   function transact<T>(work: () => T): T {
     if (transaction !== undefined) return work()
-    if (total > MAX_RECORDS) {
-      throw new ApiError(507, 'api_error', 'The sandbox is full: start it with a new state file.')
-    }
     const current = { writes: [] as Write[], undo: [] as Undo[] }
     transaction = current
     let result: T
@@ -92,6 +94,7 @@ export function createStore(journal: Journal): Store {
     newestFirst: (kind) => collections[kind].newestFirst(),
     having: (kind, field, value) => collections[kind].having(field, value),
     count: (kind) => collections[kind].size,
+    isFull: () => total >= MAX_RECORDS,
     put: (kind, record) => write({ kind, put: record }),
     remove: (kind, id) => write({ kind, remove: id }),
     transact,

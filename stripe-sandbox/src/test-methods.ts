@@ -60,7 +60,7 @@ const BANK_INSUFFICIENT_FUNDS: Decline = {
 }
 
 /** Stripe's test cards by token and number, and bank debits by token. */
-export const TEST_METHODS: readonly TestMethod[] = [
+const TEST_METHODS: readonly TestMethod[] = [
   card('visa', '4242424242424242'),
   card('visa_debit', '4000056655665556'),
   card('mastercard', '5555555555554444', SUCCEEDS, 'mastercard'),
@@ -153,7 +153,9 @@ export function findTestCard(number: string): TestMethod | undefined {
   return TEST_METHODS.find((method) => method.number === number)
 }
 
-/** What a payment with the method of this fingerprint does; the fingerprint names the test method. */
+/**
+ * What a payment with the method of this fingerprint does; the fingerprint names the test method.
+ */
 export function outcomeOf(fingerprint: string): Outcome {
   return BY_FINGERPRINT.get(fingerprint)?.outcome ?? SUCCEEDS
 }

@@ -5,7 +5,7 @@ import { Agent as SecureAgent, request as httpsRequest } from 'node:https'
 const TIMEOUT_MS = 10_000
 
 /** The end of one attempt: an HTTP status, or why there is none. */
-export type SendResult = { status: number; error: null } | { status: null; error: string }
+type SendResult = { status: number; error: null } | { status: null; error: string }
 
 export interface WebhookSender {
   send(url: string, body: string, signature: string): Promise<SendResult>
@@ -13,7 +13,9 @@ export interface WebhookSender {
   close(): void
 }
 
-/** Sends signed bodies to the webhook, over connections that are kept; redirects are not followed. */
+/**
+ * Sends signed bodies to the webhook, over connections that are kept; redirects are not followed.
+ */
 export function createWebhookSender(maxConcurrent: number): WebhookSender {
   const options = { keepAlive: true, maxSockets: maxConcurrent }
   const agents = { 'http:': new Agent(options), 'https:': new SecureAgent(options) }

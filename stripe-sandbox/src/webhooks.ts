@@ -1,9 +1,9 @@
-import { resourceMissing } from './errors.ts'
+import { invalidRequest, resourceMissing } from './errors.ts'
 import { newDelivery } from './events.ts'
 import type { Fault, FaultTable } from './faults.ts'
 import type { Delivery, DeliveryAttempt } from './records.ts'
 import type { Store } from './store.ts'
-import { createWebhookSender, signPayload, type SendResult } from './webhook-sender.ts'
+import { createWebhookSender, signPayload, type WebhookSender } from './webhook-sender.ts'
 
 const MAX_CONCURRENT = 8
 const MAX_ATTEMPTS = 16
@@ -24,7 +24,6 @@ export interface Webhooks {
   setTarget(target: WebhookTarget): void
   pause(): void
   resume(): void
-  isPaused(): boolean
   hasTarget(): boolean
   /** Sends an event again, whatever became of it before. */
   resend(eventId: string): void
@@ -42,133 +41,156 @@ interface Parts {
   readonly warn: (message: string) => void
 }
 
-/** Delivers events to the webhook: at least once, some at a time, again and again for three days. */
-export function createWebhooks(parts: Parts, first?: WebhookTarget): Webhooks {
-  const { now, store } = parts
-  const sender = createWebhookSender(MAX_CONCURRENT)
-  /** Ids that may be sent now, and when the others may. */
-  const due: string[] = []
-  const waiting = new Map<string, number>()
-  const held: string[] = []
-  const sending = new Set<Promise<void>>()
-  let target = first
-  let paused = false
-  let closed = false
-
-  /** Faults of the moment decide on what way a new delivery goes. */
-  function admit(delivery: Delivery): void {
-    const faults = parts.faults.take(`webhook:${delivery.type}`)
-    const struck = (effect: Fault['effect']) => faults.find((fault) => fault.effect === effect)
-    const delay = struck('delay')
-    if (struck('drop') !== undefined) change(delivery.id, { state: 'dropped' })
-    else if (struck('reorder') !== undefined) {
-      held.push(delivery.id)
-      waiting.set(delivery.id, delivery.nextAttemptAtMs + HOLD_MS)
-    } else if (delay !== undefined) {
-      waiting.set(delivery.id, delivery.nextAttemptAtMs + (delay.delayMs ?? 1000))
-    } else due.push(delivery.id)
-    if (struck('duplicate') !== undefined) due.push(delivery.id)
+/**
+ * Delivers events to the webhook: at least once, some at a time, again and again for three days.
+ */
+export function createWebhooks(parts: Parts, target?: WebhookTarget): Webhooks {
+  const courier: Courier = {
+    ...parts,
+    sender: createWebhookSender(MAX_CONCURRENT),
+    due: [],
+    waiting: new Map(),
+    held: [],
+    sending: new Set(),
+    target,
+    state: 'running',
   }
-
-  function advance(): void {
-    const atMs = now().getTime()
-    for (const [id, sendAtMs] of waiting) {
-      if (sendAtMs > atMs) continue
-      waiting.delete(id)
-      due.push(id)
-    }
-    while (!paused && !closed && target !== undefined && sending.size < MAX_CONCURRENT) {
-      const id = due.shift()
-      if (id === undefined) return
-      const attempt = deliver(id, target).finally(() => {
-        sending.delete(attempt)
-        advance()
-      })
-      sending.add(attempt)
-    }
+  for (const delivery of parts.store.values('delivery')) {
+    if (delivery.state === 'pending') courier.waiting.set(delivery.id, delivery.nextAttemptAtMs)
   }
-
-  async function deliver(id: string, to: WebhookTarget): Promise<void> {
-    const event = store.find('event', id)
-    const delivery = store.find('delivery', id)
-    if (event === undefined || delivery === undefined) return
-    const start = now()
-    // Stripe sends its events with indentation; whoever re-serialises them breaks the signature.
-    const body = JSON.stringify({ ...event, pending_webhooks: 1 }, undefined, 2)
-    const result = await sender.send(to.url, body, signPayload(body, to.secrets, start))
-    if (closed) return
-    settle(id, start, result)
-    for (const next of held.splice(0)) {
-      if (waiting.delete(next)) due.push(next)
-    }
-  }
-
-  function settle(id: string, start: Date, result: SendResult): void {
-    const delivery = store.find('delivery', id)
-    if (delivery === undefined) return
-    const attempt: DeliveryAttempt = {
-      atMs: start.getTime(),
-      durationMs: now().getTime() - start.getTime(),
-      ...result,
-    }
-    const after = afterAttempt(delivery, attempt)
-    change(id, after)
-    if (after.state === 'pending') waiting.set(id, after.nextAttemptAtMs)
-  }
-
-  /** A disk that is full for the moment must not end the process: the attempt is made again. */
-  function change(id: string, changes: Partial<Delivery>): void {
-    const delivery = store.find('delivery', id)
-    if (delivery === undefined) return
-    try {
-      store.transact(() => store.put('delivery', { ...delivery, ...changes }))
-    } catch (error) {
-      parts.warn(`A webhook delivery could not be written down: ${String(error)}`)
-      waiting.set(id, now().getTime() + HOLD_MS)
-    }
-  }
-
-  store.onCommit('event', (ids) => {
+  parts.store.onCommit('event', (ids) => {
     // The reply to whoever caused the event goes out first.
     setImmediate(() => {
-      for (const id of ids) {
-        const delivery = store.find('delivery', id)
-        if (delivery !== undefined) admit(delivery)
-      }
-      advance()
+      for (const id of ids) admit(courier, id)
+      dispatch(courier)
     })
   })
-  for (const delivery of store.values('delivery')) {
-    if (delivery.state === 'pending') waiting.set(delivery.id, delivery.nextAttemptAtMs)
-  }
-
   return {
-    setTarget: (next) => void (target = next),
-    pause: () => void (paused = true),
+    setTarget: (next) => void (courier.target = next),
+    pause: () => void (courier.state = 'paused'),
     resume() {
-      paused = false
-      advance()
+      courier.state = 'running'
+      dispatch(courier)
     },
-    resend(eventId) {
-      const event = store.find('event', eventId)
-      if (event === undefined) throw resourceMissing('event', eventId, 'id')
-      const before = store.find('delivery', eventId)
-      if (before === undefined)
-        store.transact(() => store.put('delivery', newDelivery(event, now())))
-      else change(eventId, { state: 'pending', attempts: 0, createdMs: now().getTime() })
-      waiting.delete(eventId)
-      due.push(eventId)
-      advance()
-    },
-    isPaused: () => paused,
-    hasTarget: () => target !== undefined,
-    advance,
-    pendingCount: () => due.length + waiting.size + sending.size,
+    hasTarget: () => courier.target !== undefined,
+    resend: (eventId) => resend(courier, eventId),
+    advance: () => wake(courier),
+    pendingCount: () => courier.due.length + courier.waiting.size + courier.sending.size,
     async close() {
-      closed = true
-      sender.close()
-      await Promise.allSettled(sending)
+      courier.state = 'closed'
+      courier.sender.close()
+      await Promise.allSettled(courier.sending)
     },
+  }
+}
+
+/** The deliveries on their way; what must outlive the process is in the store. */
+interface Courier extends Parts {
+  readonly sender: WebhookSender
+  /** Ids of the deliveries that may be sent now, in order. */
+  readonly due: string[]
+  /** When the others may be sent. */
+  readonly waiting: Map<string, number>
+  /** Those that wait for another to overtake them. */
+  readonly held: string[]
+  readonly sending: Set<Promise<void>>
+  target: WebhookTarget | undefined
+  state: 'closed' | 'paused' | 'running'
+}
+
+/** Faults of the moment decide on what way a new delivery goes. */
+function admit(courier: Courier, id: string): void {
+  const { due, held, now, store, waiting } = courier
+  const delivery = store.find('delivery', id)
+  if (delivery === undefined) return
+  const faults = courier.faults.take(`webhook:${delivery.type}`)
+  const struck = (effect: Fault['effect']) => faults.find((fault) => fault.effect === effect)
+  if (struck('drop') !== undefined) return change(courier, id, { state: 'dropped' })
+  const delay = struck('delay')
+  if (struck('reorder') !== undefined) {
+    held.push(id)
+    waiting.set(id, now().getTime() + HOLD_MS)
+  } else if (delay !== undefined) {
+    waiting.set(id, now().getTime() + (delay.delayMs ?? HOLD_MS))
+  } else {
+    due.push(id)
+  }
+  if (struck('duplicate') !== undefined) due.push(id)
+}
+
+/** Looks through what waits; the clock does so, since it may be much. */
+function wake(courier: Courier): void {
+  const { due, waiting } = courier
+  const atMs = courier.now().getTime()
+  for (const [id, sendAtMs] of waiting) {
+    if (sendAtMs > atMs) continue
+    waiting.delete(id)
+    due.push(id)
+  }
+  dispatch(courier)
+}
+
+function dispatch(courier: Courier): void {
+  const { due, sending } = courier
+  if (courier.state !== 'running' || courier.target === undefined) return
+  const free = MAX_CONCURRENT - sending.size
+  for (const id of due.splice(0, free)) {
+    const attempt = deliver(courier, id, courier.target).finally(() => {
+      sending.delete(attempt)
+      dispatch(courier)
+    })
+    sending.add(attempt)
+  }
+}
+
+async function deliver(courier: Courier, id: string, target: WebhookTarget): Promise<void> {
+  const { held, now, sender, store, waiting } = courier
+  const event = store.find('event', id)
+  if (event === undefined) return
+  const start = now()
+  // Stripe sends its events with indentation; whoever re-serialises them breaks the signature.
+  const body = JSON.stringify({ ...event, pending_webhooks: 1 }, undefined, 2)
+  const result = await sender.send(target.url, body, signPayload(body, target.secrets, start))
+  if (courier.state === 'closed') return
+  settle(courier, id, {
+    atMs: start.getTime(),
+    durationMs: now().getTime() - start.getTime(),
+    ...result,
+  })
+  for (const next of held.splice(0)) {
+    if (waiting.delete(next)) courier.due.push(next)
+  }
+}
+
+function settle(courier: Courier, id: string, attempt: DeliveryAttempt): void {
+  const delivery = courier.store.find('delivery', id)
+  if (delivery === undefined) return
+  const after = afterAttempt(delivery, attempt)
+  change(courier, id, after)
+  if (after.state === 'pending') courier.waiting.set(id, after.nextAttemptAtMs)
+}
+
+function resend(courier: Courier, eventId: string): void {
+  const { due, now, store, waiting } = courier
+  const event = store.find('event', eventId)
+  if (event === undefined) throw resourceMissing('event', eventId, 'id')
+  if (courier.target === undefined) throw invalidRequest('There is no webhook to send it to.')
+  store.transact(() => store.put('delivery', newDelivery(event, now())))
+  waiting.delete(eventId)
+  due.push(eventId)
+  dispatch(courier)
+}
+
+/** A disk that is full for the moment must not end the process: the attempt is made again. */
+function change(courier: Courier, id: string, changes: Partial<Delivery>): void {
+  const { now, store, waiting, warn } = courier
+  const delivery = store.find('delivery', id)
+  if (delivery === undefined) return
+  try {
+    store.transact(() => store.put('delivery', { ...delivery, ...changes }))
+  } catch (error) {
+    warn(`A webhook delivery could not be written down: ${String(error)}`)
+    waiting.set(id, now().getTime() + HOLD_MS)
   }
 }
 

@@ -1,5 +1,5 @@
 import fc from 'fast-check'
-import Stripe from 'stripe'
+import { Stripe } from 'stripe'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { startSandbox, type Sandbox } from '../src/index.ts'
 import { CARD_PAYMENT, clientOf, errorOf } from './support.ts'
@@ -20,6 +20,8 @@ const pay = (paymentMethod: string, changes: Partial<Stripe.PaymentIntentCreateP
     payment_method: paymentMethod,
     ...changes,
   })
+
+const idsOf = (page: { data: { id: string }[] }) => page.data.map(({ id }) => id)
 
 const eventTypesOf = async (intentId: string) => {
   const events = await stripe.events.list({ limit: 100 })
@@ -97,7 +99,7 @@ describe('cards that are declined', () => {
       payment_method: null,
       last_payment_error: { type: 'card_error', code, decline_code: decline },
     })
-    const charge = await stripe.charges.retrieve(String(intent?.latest_charge))
+    const charge = await stripe.charges.retrieve(intent?.latest_charge as string)
     expect(charge).toMatchObject({ status: 'failed', paid: false, failure_code: code })
     const paid = await stripe.paymentIntents.confirm(intent?.id ?? '', {
       payment_method: 'pm_card_visa',
@@ -210,7 +212,11 @@ describe('manual capture', () => {
       { amount_to_capture: 4000 },
       { idempotencyKey: 'capture_1' },
     )
-    expect(taken).toMatchObject({ status: 'succeeded', amount_received: 4000, amount_capturable: 0 })
+    expect(taken).toMatchObject({
+      status: 'succeeded',
+      amount_received: 4000,
+      amount_capturable: 0,
+    })
   })
 
   it('gives the hold back on cancellation', async () => {
@@ -219,7 +225,7 @@ describe('manual capture', () => {
       cancellation_reason: 'abandoned',
     })
     expect(canceled).toMatchObject({ status: 'canceled', cancellation_reason: 'abandoned' })
-    const charge = await stripe.charges.retrieve(String(canceled.latest_charge))
+    const charge = await stripe.charges.retrieve(canceled.latest_charge as string)
     expect(charge).toMatchObject({ captured: false, refunded: true })
   })
 })
@@ -241,7 +247,7 @@ describe('requests that are refused', () => {
     expect(error).toMatchObject({ type: 'StripeInvalidRequestError', code, param })
   })
 
-  it('400 for a confirmation without a return address that redirects are not ruled out for', async () => {
+  it('400 for a confirmation without a return address while redirects are possible', async () => {
     const error = await errorOf(
       stripe.paymentIntents.create({
         amount: 500,
@@ -286,7 +292,6 @@ describe('lists and metadata', () => {
     for (let count = 0; count < 5; count += 1) {
       made.unshift((await stripe.paymentIntents.create(CARD_PAYMENT)).id)
     }
-    const idsOf = (page: { data: { id: string }[] }) => page.data.map(({ id }) => id)
     const first = await stripe.paymentIntents.list({ limit: 2 })
     expect(idsOf(first)).toEqual(made.slice(0, 2))
     expect(first.has_more).toBe(true)
@@ -318,9 +323,17 @@ describe('lists and metadata', () => {
 })
 
 describe('the machine', () => {
-  const STEPS = ['update', 'choose', 'decline', 'confirm', 'cancel', 'authenticate', 'capture'] as const
+  const STEPS = [
+    'update',
+    'choose',
+    'decline',
+    'confirm',
+    'cancel',
+    'authenticate',
+    'capture',
+  ] as const
 
-  it('never charges an intent twice and refuses only with a definite answer, in any order', async () => {
+  it('never charges an intent twice and refuses with a definite answer, in any order', async () => {
     await fc.assert(
       fc.asyncProperty(
         fc.array(fc.constantFrom(...STEPS), { minLength: 1, maxLength: 12 }),

@@ -1,6 +1,6 @@
 import { createServer, type IncomingHttpHeaders, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import Stripe from 'stripe'
+import { Stripe } from 'stripe'
 import { startSandbox, type Sandbox, type SandboxOptions } from '../src/index.ts'
 
 /** The official client, pointed at a sandbox; it never retries by itself. */
@@ -34,7 +34,7 @@ export const CARD_PAYMENT = {
   automatic_payment_methods: { enabled: true, allow_redirects: 'never' },
 } as const satisfies Stripe.PaymentIntentCreateParams
 
-export interface ReceivedWebhook {
+interface ReceivedWebhook {
   headers: IncomingHttpHeaders
   body: string
   event: Stripe.Event
@@ -63,7 +63,12 @@ export async function startReceiver(): Promise<WebhookReceiver> {
   })
   await new Promise<void>((resolve) => void server.listen(0, '127.0.0.1', resolve))
   const { port } = server.address() as AddressInfo
-  return { url: `http://127.0.0.1:${port}/hook`, received, answers, close: () => closeServer(server) }
+  return {
+    url: `http://127.0.0.1:${port}/hook`,
+    received,
+    answers,
+    close: () => closeServer(server),
+  }
 }
 
 /** Waits until the condition holds, five seconds at most unless told. */

@@ -39,6 +39,7 @@ export function matchesNoneMatch(header: string | undefined, tag: string): boole
 export function readIfMatch(header: string | undefined): number | null {
   if (header === undefined || header.trim() === '*') return null
   const found = /^"(\d{1,9})-(?:public|customer|staff)"$/.exec(header.trim())
-  if (!found) throw preconditionFailed({ detail: 'If-Match takes one strong ETag of this resource.' })
+  if (!found)
+    throw preconditionFailed({ detail: 'If-Match takes one strong ETag of this resource.' })
   return Number(found[1])
 }

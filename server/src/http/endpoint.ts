@@ -1,6 +1,6 @@
 import type { Static, TObject, TSchema } from 'typebox'
 import type { ErrorKind } from '../kernel/errors.ts'
-import type { PageRequest } from '../kernel/page.ts'
+import type { Page, PageRequest } from '../kernel/page.ts'
 import type { Permission } from '../kernel/permissions.ts'
 import type { AppContext } from '../platform/context.ts'
 import type { LimitPolicyName } from '../platform/limits.ts'
@@ -138,12 +138,16 @@ export interface Endpoint {
   handle(ctx: AppContext, input: AnyInput): Promise<unknown>
 }
 
-export type AnyContract = Omit<
-  Contract<TObject, TObject, TSchema, TSchema>,
-  'idempotency'
-> & { readonly idempotency?: Idempotency<unknown> | 'none' }
+export type AnyContract = Omit<Contract<TObject, TObject, TSchema, TSchema>, 'idempotency'> & {
+  readonly idempotency?: Idempotency<unknown> | 'none'
+}
 
 type StaticOr<S extends TSchema, Fallback> = TSchema extends S ? Fallback : Static<S>
+
+/** What the one call gives: an item, or for a list a page of items. */
+type Given<R extends TSchema, L> = L extends ListContract
+  ? Page<Static<R>>
+  : Static<R> | Answer<Static<R>>
 
 /** Declares a route: its contract and the one call that serves it. */
 export function endpoint<
@@ -151,13 +155,14 @@ export function endpoint<
   Q extends TObject,
   B extends TSchema,
   R extends TSchema,
+  L extends ListContract | undefined = undefined,
 >(
   route: `${Method} /${string}`,
-  contract: Contract<P, Q, B, R>,
+  contract: Contract<P, Q, B, R> & { readonly list?: L },
   handle: (
     ctx: AppContext,
     input: Input<Static<P>, Static<Q>, StaticOr<B, undefined>>,
-  ) => Promise<Static<R> | Answer<Static<R>>>,
+  ) => Promise<Given<R, L>>,
 ): Endpoint {
   const [method, path] = route.split(' ') as [Method, string]
   return {

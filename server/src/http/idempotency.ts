@@ -5,6 +5,7 @@ import {
   idempotencyKeyReused,
   idempotencyKeyWeak,
 } from '../kernel/errors.ts'
+import { newId } from '../kernel/id.ts'
 import { later, secondMs } from '../kernel/time.ts'
 import type { Actor, AppContext, IdempotencyLease } from '../platform/context.ts'
 import type { Db } from '../platform/database.ts'
@@ -51,7 +52,8 @@ export function readIdempotencyKey(header: string | undefined, actor: Actor): st
 export async function claimKey(ctx: AppContext, request: KeyedRequest): Promise<Claim> {
   const keyId = hash([scopeOf(request.actor), request.method, request.path, request.key])
   const fingerprint = hash([request.body ?? null])
-  const lease: IdempotencyLease = { keyId, holder: ctx.origin.requestId }
+  // Not the request's own id: a client may send the same X-Request-Id with its next try.
+  const lease: IdempotencyLease = { keyId, holder: newId('req', ctx.now) }
   const claimed = await ctx.db.maybeOne<{ resourceId: string | null }>(sql`
     insert into idempotency_keys as known (id, fingerprint, holder, lease_until, created_at)
     values (${keyId}, ${fingerprint}, ${lease.holder}, ${later(ctx.now, leaseMs)}, ${ctx.now})

@@ -178,7 +178,9 @@ function withoutPath(body: unknown, [name, ...rest]: readonly string[]): unknown
 
 /** Only to those who came without any token: a shared cache must never hold a personal view. */
 function allowSharedCaches(request: FastifyRequest, reply: FastifyReply): void {
-  reply.header('Vary', 'Authorization')
+  // Beside `Origin`, which stands there already: the CORS headers differ by it.
+  const before = reply.getHeader('Vary')
+  reply.header('Vary', before === undefined ? 'Authorization' : `${String(before)}, Authorization`)
   const personal = request.headers.authorization ?? request.headers['x-order-token']
   if (personal === undefined) {
     reply.header('Cache-Control', 'public, max-age=0, s-maxage=5, stale-while-revalidate=30')

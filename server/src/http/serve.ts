@@ -70,7 +70,8 @@ export async function serve(options: ServeOptions): Promise<FastifyInstance> {
   return app
 }
 
-function createFastify({ log, settings, clock }: ServeOptions): FastifyInstance {
+function createFastify(options: ServeOptions): FastifyInstance {
+  const { log, settings, clock } = options
   return fastify({
     loggerInstance: log as never,
     logController: new LogController({ disableRequestLogging: true }),
@@ -82,6 +83,11 @@ function createFastify({ log, settings, clock }: ServeOptions): FastifyInstance 
     keepAliveTimeout: 72_000,
     forceCloseConnections: 'idle',
     routerOptions: { maxParamLength: 300 },
+    // An address that cannot be read never reaches the hooks and the error handler below.
+    frameworkErrors: (error, request, reply) => {
+      reply.headers(constantHeaders).header('X-Request-Id', request.id)
+      answerFailure(error, { request, reply, options })
+    },
     // Node looks for slow clients only every 30 s unless told otherwise.
     http: { connectionsCheckingInterval: 2000, headersTimeout: 20_000 },
   }) as unknown as FastifyInstance
@@ -143,9 +149,7 @@ function mount(app: FastifyInstance, served: ServedEndpoint, options: ServeOptio
     config: { rawBody: contract.rawBody === true },
     schema: { response: served.replySchemas },
     onRequest: async (request, reply) => {
-      reply.headers(
-        await limitByAddress(options.limits, contract.limit ?? 'default', request.ip),
-      )
+      reply.headers(await limitByAddress(options.limits, contract.limit ?? 'default', request.ip))
       refuseUnreadableReply(request)
       const actor = await authenticate(options.authenticator, {
         authorization: request.headers.authorization,
@@ -190,30 +194,42 @@ function mountRefusedMethods(app: FastifyInstance, endpoints: readonly Endpoint[
   }
 }
 
-function answerFailures(app: FastifyInstance, { log, settings }: ServeOptions): void {
+function answerFailures(app: FastifyInstance, options: ServeOptions): void {
   app.setErrorHandler(async (error, request, reply) => {
-    const known = toAppError(error)
-    if (!known) log.error({ err: error, requestId: request.id }, 'unexpected error')
-    else if (known.status >= 500) {
-      log.warn({ err: known, facts: known.facts, requestId: request.id }, known.message)
-    }
-    const { url, id } = request
-    const problem = toProblem(error, { url, id, showDetail: settings.errorDetail })
-    if (known?.retryAfterSeconds !== undefined) {
-      reply.header('Retry-After', known.retryAfterSeconds)
-    }
-    if (known?.facts['headers']) reply.headers(known.facts['headers'] as Record<string, string>)
-    if (problem.status === 401) reply.header('WWW-Authenticate', 'Bearer')
-    await reply
-      .code(problem.status)
-      .header('Cache-Control', 'no-store')
-      .type('application/problem+json')
-      .serializer(JSON.stringify)
-      .send(problem)
+    answerFailure(error, { request, reply, options })
+    return await reply
   })
   app.setNotFoundHandler(async () => {
     throw notFound({ detail: 'There is nothing at this address.' })
   })
+}
+
+interface FailedExchange {
+  readonly request: FastifyRequest
+  readonly reply: FastifyReply
+  readonly options: ServeOptions
+}
+
+function answerFailure(error: unknown, { request, reply, options }: FailedExchange): void {
+  const { log, settings } = options
+  const known = toAppError(error)
+  if (!known) log.error({ err: error, requestId: request.id }, 'unexpected error')
+  else if (known.status >= 500) {
+    log.warn({ err: known, facts: known.facts, requestId: request.id }, known.message)
+  }
+  const { url, id } = request
+  const problem = toProblem(error, { url, id, showDetail: settings.errorDetail })
+  if (known?.retryAfterSeconds !== undefined) {
+    reply.header('Retry-After', known.retryAfterSeconds)
+  }
+  if (known?.facts['headers']) reply.headers(known.facts['headers'] as Record<string, string>)
+  if (problem.status === 401) reply.header('WWW-Authenticate', 'Bearer')
+  reply
+    .code(problem.status)
+    .header('Cache-Control', 'no-store')
+    .type('application/problem+json')
+    .serializer(JSON.stringify)
+    .send(problem)
 }
 
 /** Two Host headers, or two tokens at once, could mean different things to different readers. */

@@ -122,6 +122,14 @@ export function asSystem<C extends Context>(ctx: C, task: string): C {
   return { ...ctx, actor: { kind: 'system', task } }
 }
 
+/**
+ * The same context with the Idempotency-Key laid aside: for a fact beside the one that the key
+ * stands for, such as the customer record that a guest's order needs first.
+ */
+export function withoutLease<C extends Context>(ctx: C): C {
+  return { ...ctx, origin: { ...ctx.origin, lease: null } }
+}
+
 /** Throws 429 with the seconds to wait when the policy's account is used up. */
 export async function spend(
   ctx: Pick<AppContext, 'limits'>,

@@ -22,7 +22,12 @@ export interface NewEvent<Data = unknown> {
   readonly rootId: string
   readonly rootVersion: number
   readonly data: Data
+  /** What the request made, where that is not the aggregate itself: a payment, not its order. */
+  readonly resourceId?: string
 }
+
+/** A fact whose place in its aggregate's history is not given yet. */
+export type Fact = Pick<NewEvent, 'type' | 'data' | 'resourceId'>
 
 export interface EventType {
   readonly name: string
@@ -52,6 +57,11 @@ export function defineEvent<S extends TObject>(
   // A function's own `name` is read-only: only defineProperty can give it the event's.
   const event = Object.defineProperty(Object.assign(make, type), 'name', { value: name })
   return event as DefinedEvent<S>
+}
+
+/** The fact alone, for whoever will give it its root and version. */
+export function factOf<S extends TObject>(event: DefinedEvent<S>, data: Static<S>): Fact {
+  return { type: event, data }
 }
 
 /** Runs inside the transaction of the fact: for what must never be missing beside it. */

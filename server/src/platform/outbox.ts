@@ -12,9 +12,8 @@ import { joinSql, json, sql, type Sql } from './sql.ts'
  */
 export async function emit(ctx: TxContext, ...news: readonly NewEvent[]): Promise<void> {
   const events = news.map((event) => toStored(ctx, event))
-  const written = await ctx.db.many(
-    sql`with ${announcement(ctx, events)} select id from announced`,
-  )
+  const announced = announcement(ctx, events, { resourceId: resourceOf(news) })
+  const written = await ctx.db.many(sql`with ${announced} select id from announced`)
   if (written.length !== events.length) throw idempotencyInProgress({ retryAfterSeconds: 1 })
   for (const event of events) {
     for (const listener of ctx.events.within.get(event.type) ?? []) await listener.run(ctx, event)
@@ -36,11 +35,15 @@ export function toStored(ctx: Context, event: NewEvent): StoredEvent {
 
 /**
  * The common table expressions that write events, their deliveries and the name of the resource on
- * the Idempotency-Key, for a hot write that is one statement. That statement must make its own
- * insert depend on `${leaseHeld(ctx)}` and must not announce an event that a listener hears within
- * the transaction.
+ * the Idempotency-Key, for a hot write that is one statement. Its own insert must depend on
+ * `${leaseHeld}`, what it depends on itself is `condition`, and it must not announce an event that
+ * a listener hears within the transaction.
  */
-export function announcement(ctx: Context, events: readonly StoredEvent[]): Sql {
+export function announcement(
+  ctx: Context,
+  events: readonly StoredEvent[],
+  { condition = sql`true`, resourceId = events[0]?.rootId }: AnnouncementOptions = {},
+): Sql {
   const rows = joinSql(
     events.map(
       (event) => sql`(${event.id}, ${event.rootId}, ${event.rootVersion}::int, ${event.type},
@@ -51,16 +54,18 @@ export function announcement(ctx: Context, events: readonly StoredEvent[]): Sql 
   )
   const { lease } = ctx.origin
   const leaseRow = lease
-    ? sql`update idempotency_keys set resource_id = coalesce(resource_id, ${events[0]?.rootId})
-        where id = ${lease.keyId} and holder = ${lease.holder} returning id`
-    : sql`select 1`
+    ? sql`update idempotency_keys set resource_id = coalesce(resource_id, ${resourceId ?? null})
+        where id = ${lease.keyId} and holder = ${lease.holder} and ${condition} returning id`
+    : sql`select 1 where ${condition}`
   return sql`lease as (${leaseRow}),
     announced as (
       insert into events
         (id, root_id, root_version, type, at, actor_id, actor_kind, request_id, data)
-      select v.* from (values ${rows})
+      select v.id, v.root_id, v.root_version, v.type, v.at, v.actor_id, v.actor_kind,
+        v.request_id, v.data
+      from (values ${rows})
         as v (id, root_id, root_version, type, at, actor_id, actor_kind, request_id, data)
-      where ${leaseHeld()}
+      where ${leaseHeld}
       returning id, root_id
     ),
     delivered as (
@@ -68,10 +73,15 @@ export function announcement(ctx: Context, events: readonly StoredEvent[]): Sql 
     )`
 }
 
-/** True while this request still owns its Idempotency-Key. */
-export function leaseHeld(): Sql {
-  return sql`exists (select 1 from lease)`
+export interface AnnouncementOptions {
+  /** What must hold, such as a row of an earlier expression of the same statement. */
+  readonly condition?: Sql
+  /** What the Idempotency-Key stands for; the first event's aggregate when absent. */
+  readonly resourceId?: string | undefined
 }
+
+/** Holds in a statement with an `announcement` while the request still owns its key. */
+export const leaseHeld: Sql = sql`exists (select 1 from lease)`
 
 /** Of one aggregate, newest first; a timeline longer than this is read from the audit trail. */
 const maxTimeline = 200
@@ -138,6 +148,10 @@ export async function relayEvents(db: Pool, registry: EventRegistry): Promise<nu
     }
     return taken.length
   })
+}
+
+function resourceOf(news: readonly NewEvent[]): string | undefined {
+  return news.find((event) => event.resourceId !== undefined)?.resourceId ?? news[0]?.rootId
 }
 
 function toJobSpec(job: {

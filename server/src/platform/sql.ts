@@ -1,10 +1,14 @@
 import { createHash } from 'node:crypto'
 
+/** What no JSON can hold: input that looks like a part of a statement stays a value. */
+const fragmentMark = Symbol('sql')
+
 /**
  * A statement or a part of one: text pieces with the values between them. Values travel apart from
  * the text always; only another `Sql` becomes text.
  */
 export interface Sql {
+  readonly [fragmentMark]: true
   readonly pieces: readonly string[]
   readonly values: readonly unknown[]
 }
@@ -17,7 +21,7 @@ export interface CompiledStatement {
 }
 
 export function sql(strings: TemplateStringsArray, ...values: readonly unknown[]): Sql {
-  if (!values.some(isSql)) return { pieces: strings, values }
+  if (!values.some(isSql)) return { [fragmentMark]: true, pieces: strings, values }
   const pieces: string[] = [strings[0] ?? '']
   const flat: unknown[] = []
   values.forEach((value, index) => {
@@ -30,7 +34,7 @@ export function sql(strings: TemplateStringsArray, ...values: readonly unknown[]
       pieces.push(following)
     }
   })
-  return { pieces, values: flat }
+  return { [fragmentMark]: true, pieces, values: flat }
 }
 
 /** Nothing: for the branch of a condition that adds no text. */
@@ -44,7 +48,7 @@ export function joinSql(parts: readonly Sql[], separator: ', ' | ' and ' | ' or 
     if (index > 0) pieces[pieces.length - 1] += separator
     append(pieces, values, part)
   })
-  return { pieces, values }
+  return { [fragmentMark]: true, pieces, values }
 }
 
 /** A value for a `jsonb` parameter: arrays too, which the driver would send as SQL arrays. */
@@ -80,7 +84,7 @@ function nameOf(text: string): string {
 }
 
 function isSql(value: unknown): value is Sql {
-  return typeof value === 'object' && value !== null && 'pieces' in value && 'values' in value
+  return typeof value === 'object' && value !== null && (value as Sql)[fragmentMark] === true
 }
 
 function append(pieces: string[], values: unknown[], part: Sql): void {

@@ -3,13 +3,16 @@ import { toProviderFailure } from './stripe/failure.ts'
 import {
   fromIntent,
   fromSession,
+  idOf,
+  type ObservedDispute,
   type ObservedPayment,
   type ObservedRefund,
+  toDispute,
   toRefund,
 } from './stripe/observe.ts'
 
 export { ProviderError, type ProviderFailure } from './stripe/failure.ts'
-export type { ObservedPayment, ObservedRefund } from './stripe/observe.ts'
+export type { ObservedDispute, ObservedPayment, ObservedRefund } from './stripe/observe.ts'
 
 /** The version that requests are made in and replies are read in; raised on purpose only. */
 export const stripeApiVersion = '2026-10-28.endive'
@@ -70,8 +73,9 @@ export interface StripePort {
   retrieveRefund(ref: string): Promise<ObservedRefund>
   /** All refunds of an intent, newest first, 100 at most. */
   listRefunds(intentRef: string): Promise<ObservedRefund[]>
-  /** The intent that a charge or a dispute belongs to; null for one without. */
-  findIntentOf(kind: 'charge' | 'dispute', id: string): Promise<string | null>
+  retrieveDispute(ref: string): Promise<ObservedDispute>
+  /** The intent that a charge belongs to; null for one without. */
+  findIntentOfCharge(ref: string): Promise<string | null>
   /** Throws where the signature is wrong or older or newer than five minutes. */
   readEvent(rawBody: Buffer, signature: string): Promise<ProviderEvent>
 }
@@ -162,7 +166,10 @@ type Call = <T>(work: (stripe: Stripe) => Promise<T>) => Promise<T>
 
 function refundCalls(
   call: Call,
-): Pick<StripePort, 'createRefund' | 'retrieveRefund' | 'listRefunds' | 'findIntentOf'> {
+): Pick<
+  StripePort,
+  'createRefund' | 'retrieveRefund' | 'listRefunds' | 'retrieveDispute' | 'findIntentOfCharge'
+> {
   return {
     createRefund: ({ intentRef, amount, orderId, refundId }, key) =>
       call(async (stripe) =>
@@ -183,12 +190,10 @@ function refundCalls(
         const { data } = await stripe.refunds.list({ payment_intent: intentRef, limit: 100 })
         return data.map(toRefund)
       }),
-    findIntentOf: (kind, id) =>
-      call(async (stripe) => {
-        const { payment_intent: intent } =
-          kind === 'charge' ? await stripe.charges.retrieve(id) : await stripe.disputes.retrieve(id)
-        return typeof intent === 'string' ? intent : (intent?.id ?? null)
-      }),
+    retrieveDispute: (ref) =>
+      call(async (stripe) => toDispute(await stripe.disputes.retrieve(ref))),
+    findIntentOfCharge: (ref) =>
+      call(async (stripe) => idOf((await stripe.charges.retrieve(ref)).payment_intent)),
   }
 }
 
@@ -209,7 +214,8 @@ export function closedStripe(): StripePort {
     createRefund: refuse,
     retrieveRefund: refuse,
     listRefunds: refuse,
-    findIntentOf: refuse,
+    retrieveDispute: refuse,
+    findIntentOfCharge: refuse,
     readEvent: refuse,
   }
 }

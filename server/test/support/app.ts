@@ -106,6 +106,7 @@ export async function startTestApp(options: TestAppOptions = {}): Promise<TestAp
       errorDetail: options.errorDetail ?? true,
       secureCookies: false,
     },
+    version: '0.0.0',
     wake: () => undefined,
   })
   const url = await app.http.listen({ host: '127.0.0.1', port: 0 })

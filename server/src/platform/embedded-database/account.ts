@@ -1,7 +1,7 @@
 import { chown, readFile, stat } from 'node:fs/promises'
 import { userInfo } from 'node:os'
 import { dirname } from 'node:path'
-import { unsupportedHost } from './error.ts'
+import { hasErrorCode, unsupportedHost, type EmbeddedDatabaseError } from './error.ts'
 
 /**
  * The operating system's account that runs PostgreSQL. PostgreSQL refuses to run as root, so root
@@ -28,7 +28,23 @@ export async function ownerOfCluster(dataDirectory: string): Promise<ServerAccou
 
 /** Hands a path to the account; does nothing where PostgreSQL runs as ourselves. */
 export async function giveTo(account: ServerAccount, path: string): Promise<void> {
-  if (account !== 'ourselves') await chown(path, account.uid, account.gid)
+  if (account === 'ourselves') return
+  try {
+    await chown(path, account.uid, account.gid)
+  } catch (error) {
+    throw hasErrorCode(error, 'EPERM', 'EINVAL') ? accountNotAllowed(error) : error
+  }
+}
+
+/** A root without the rights of root, as some containers have it. */
+export function accountNotAllowed(cause: unknown): EmbeddedDatabaseError {
+  const reason = 'PostgreSQL may not run as root, and this process may not switch to "nobody".'
+  return unsupportedHost(reason, cause)
+}
+
+/** Whether we are root, who may start PostgreSQL for another account and never for itself. */
+export function isRoot(): boolean {
+  return process.geteuid?.() === 0
 }
 
 /** What root makes in a user's folder shall stay theirs, or their next start cannot replace it. */
@@ -57,10 +73,6 @@ export async function canReach(
     if (current === dirname(current)) return true
     wanted = 1
   }
-}
-
-function isRoot(): boolean {
-  return process.geteuid?.() === 0
 }
 
 async function readNobody(): Promise<ServerAccount> {

@@ -14,7 +14,7 @@ import {
 import { createRequire } from 'node:module'
 import { dirname, join, relative } from 'node:path'
 import { promisify } from 'node:util'
-import { canReach, type ServerAccount } from './account.ts'
+import { accountNotAllowed, canReach, type ServerAccount } from './account.ts'
 import { exists } from './durable-file.ts'
 import { EmbeddedDatabaseError, hasErrorCode, unsupportedHost } from './error.ts'
 
@@ -89,10 +89,7 @@ export async function runProgram(
 /** Turns the failure of a spawn or a run into a sentence that says what to do. */
 export function explainLaunchFailure(error: unknown, program: string): EmbeddedDatabaseError {
   if (error instanceof EmbeddedDatabaseError) return error
-  if (hasErrorCode(error, 'EPERM', 'EINVAL')) {
-    const reason = 'PostgreSQL may not run as root, and this process may not switch to "nobody".'
-    return unsupportedHost(reason, error)
-  }
+  if (hasErrorCode(error, 'EPERM', 'EINVAL')) return accountNotAllowed(error)
   // The file is there: what the kernel does not find is the loader of the C library it asks for.
   if (hasErrorCode(error, 'ENOENT')) {
     return unsupportedHost('PostgreSQL needs glibc 2.27 or newer, which is not here.', error)

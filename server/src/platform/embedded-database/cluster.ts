@@ -1,7 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { mkdir, readFile, readdir, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { Client, DatabaseError } from 'pg'
 import { giveTo } from './account.ts'
 import { programPath, runProgram, type Binaries } from './binaries.ts'
 import { renameDurably, writeDurably } from './durable-file.ts'
@@ -14,15 +13,7 @@ export interface Passwords {
   server: string
 }
 
-/** Connection strings, one a role. */
-export interface ClusterUrls {
-  superuserUrl: string
-  ownerUrl: string
-  serverUrl: string
-}
-
 const UNFINISHED_PREFIX = 'unfinished-'
-const CONNECT_TIMEOUT_MS = 10_000
 
 /** Defaults that the operator may change in postgresql.conf; durability stays PostgreSQL's own. */
 const SETTINGS = [
@@ -111,81 +102,6 @@ export async function requireSameMajor(home: ClusterHome, binaries: Binaries): P
   )
 }
 
-export function buildUrls(
-  passwords: Passwords,
-  address: { host: string; port: number },
-): ClusterUrls {
-  const build = (role: string, password: string, database: string) => {
-    const url = new URL(`postgresql://${role}:${password}@localhost:${address.port}/${database}`)
-    // As a parameter, for a folder with a socket has no place before the path of a URL.
-    url.searchParams.set('host', address.host)
-    return url.href
-  }
-  return {
-    superuserUrl: build('postgres', passwords.superuser, 'postgres'),
-    ownerUrl: build('bureau_owner', passwords.owner, 'bureau'),
-    serverUrl: build('bureau_server', passwords.server, 'bureau'),
-  }
-}
-
-/** Makes the roles and the database unless they stand; a crash half way is made good here. */
-export async function provideDatabase(
-  urls: ClusterUrls,
-  passwords: Passwords,
-  isNew: boolean,
-): Promise<void> {
-  if (!isNew && (await answersOwner(urls.ownerUrl))) return
-  await withConnection(urls.superuserUrl, async (client) => {
-    await provideRole(client, 'bureau_owner', passwords.owner)
-    await provideRole(client, 'bureau_server', passwords.server)
-    const { rowCount } = await client.query(`select from pg_database where datname = 'bureau'`)
-    // Nobody can connect before the rights are right, so a connection proves that all is done.
-    if (!rowCount) {
-      await client.query('create database bureau owner bureau_owner allow_connections false')
-    }
-    await client.query('revoke all on database bureau from public')
-    await client.query('grant connect on database bureau to bureau_server')
-    await client.query('alter database bureau allow_connections true')
-  })
-  if (!(await answersOwner(urls.ownerUrl))) {
-    throw new EmbeddedDatabaseError('The embedded database does not let its owner in.')
-  }
-}
-
 function makePassword(): string {
   return randomBytes(24).toString('base64url')
-}
-
-/** False where roles or the database are missing; any other failure is thrown. */
-async function answersOwner(ownerUrl: string): Promise<boolean> {
-  try {
-    await withConnection(ownerUrl, (client) => client.query('select 1'))
-    return true
-  } catch (error) {
-    const notYetMade = ['28P01', '3D000', '55000']
-    if (error instanceof DatabaseError && notYetMade.includes(error.code ?? '')) return false
-    throw error
-  }
-}
-
-async function provideRole(client: Client, role: string, password: string): Promise<void> {
-  const { rowCount } = await client.query('select from pg_roles where rolname = $1', [role])
-  const verb = rowCount ? 'alter' : 'create'
-  // Statements on roles take no parameters; both values are ours, without a quote in them.
-  await client.query(`${verb} role ${role} login password '${password}'`)
-}
-
-async function withConnection<Result>(
-  connectionString: string,
-  work: (client: Client) => Promise<Result>,
-): Promise<Result> {
-  const client = new Client({ connectionString, connectionTimeoutMillis: CONNECT_TIMEOUT_MS })
-  // Without a listener, a connection that breaks while idle would end the process.
-  client.on('error', () => undefined)
-  try {
-    await client.connect()
-    return await work(client)
-  } finally {
-    await client.end().catch(() => undefined)
-  }
 }

@@ -1,9 +1,12 @@
-import { chmod, mkdir, realpath } from 'node:fs/promises'
+import { chmod, mkdir, readdir, realpath, stat } from 'node:fs/promises'
 import { join } from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
+import { isRoot } from './account.ts'
 import { provideBinaries, type Binaries } from './binaries.ts'
 import { claimDataDirectory } from './claim.ts'
-import { buildUrls, createCluster, provideDatabase } from './cluster.ts'
-import { providePasswords, removeUnfinished, requireSameMajor } from './cluster.ts'
+import { createCluster, providePasswords, removeUnfinished, requireSameMajor } from './cluster.ts'
+import type { Passwords } from './cluster.ts'
+import { buildUrls, isConnectionLost, provideDatabase, type ClusterUrls } from './database.ts'
 import { exists } from './durable-file.ts'
 import { EmbeddedDatabaseError } from './error.ts'
 import { locateHome, makeHome, markComplete } from './location.ts'
@@ -23,9 +26,12 @@ export interface EmbeddedDatabase {
   superuserUrl: string
   /** `adopted`: a server left behind by a killed process; `recovered`: one that had crashed. */
   outcome: Outcome
-  /** Shuts the server down and gives the data directory free, within about 10 s. */
+  /** Shuts the server down and gives the data directory free, within about 15 s. */
   stop(): Promise<void>
 }
+
+const ANSWER_TIMEOUT_MS = 10_000
+const ANSWER_POLL_MS = 50
 
 type Outcome = 'created' | 'started' | 'adopted' | 'recovered'
 type Progress = (message: string) => void
@@ -71,37 +77,57 @@ export async function startEmbeddedDatabase(options: {
   }
 }
 
-/** Made so that another account may pass through; what is private in it has its own mode. */
+/**
+ * Made so that another account may pass through; what is private in it has its own mode. So is one
+ * that root was given empty, such as a new volume: the database shall lie in it, not elsewhere.
+ */
 async function makeDataDirectory(path: string): Promise<string> {
   if (await mkdir(path, { recursive: true })) await chmod(path, 0o711)
+  else if (isRoot() && (await readdir(path)).length === 0) {
+    await chmod(path, (await stat(path)).mode | 0o011)
+  }
   return await realpath(path)
 }
 
 async function describeSetting(home: ClusterHome, progress: Progress): Promise<Setting> {
-  let provided: Promise<Binaries> | undefined
-  const binaries = () => (provided ??= provideBinaries(home.account, home.binariesDirectory))
+  const binaries = () => provideBinaries(home.account, home.binariesDirectory)
   return { home, binaries, isNew: !(await exists(home.dataDirectory)), progress }
 }
 
 async function open(setting: Setting, release: Release): Promise<EmbeddedDatabase> {
   const { home, binaries, isNew } = setting
   const passwords = await providePasswords(home, isNew)
-  const { postmaster, outcome } = await provideServer(setting, passwords.superuser)
-  const urls = buildUrls(passwords, postmaster)
-  try {
-    await provideDatabase(urls, passwords, isNew)
-  } catch (error) {
-    await stopPostmaster(home, postmaster.pid, binaries)
-    throw error
-  }
-
+  const { postmaster, outcome, urls } = await provideAnsweringServer(setting, passwords)
   const watch = watchPostmaster(home, postmaster, setting)
   const stop = async (): Promise<void> => {
-    await stopPostmaster(home, await watch.end(), binaries)
+    await watch.end()
+    await stopPostmaster(home, binaries)
     await release()
   }
   let stopping: Promise<void> | undefined
   return { ...urls, outcome, stop: () => (stopping ??= stop()) }
+}
+
+/** A server that was killed a moment ago still looks alive, and ends while we talk to it. */
+async function provideAnsweringServer(
+  setting: Setting,
+  passwords: Passwords,
+): Promise<{ postmaster: Postmaster; outcome: Outcome; urls: ClusterUrls }> {
+  const giveUpAt = performance.now() + ANSWER_TIMEOUT_MS
+  for (;;) {
+    const { postmaster, outcome } = await provideServer(setting, passwords.superuser)
+    const urls = buildUrls(passwords, postmaster)
+    try {
+      await provideDatabase(urls, passwords, setting.isNew)
+      return { postmaster, outcome, urls }
+    } catch (error) {
+      if (!isConnectionLost(error) || performance.now() > giveUpAt) {
+        await stopPostmaster(setting.home, setting.binaries)
+        throw error
+      }
+    }
+    await delay(ANSWER_POLL_MS)
+  }
 }
 
 async function provideServer(

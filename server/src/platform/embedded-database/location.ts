@@ -1,5 +1,5 @@
 import { createHash, randomBytes } from 'node:crypto'
-import { chmod, lstat, mkdir, mkdtemp, readFile, rm, stat } from 'node:fs/promises'
+import { chmod, chown, lstat, mkdir, mkdtemp, readFile, rm, stat } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { canReach, chooseServerAccount, giveTo, ownerOfCluster } from './account.ts'
 import type { ServerAccount } from './account.ts'
@@ -46,7 +46,11 @@ export async function locateHome(dataDirectory: string): Promise<ClusterHome> {
   }
 
   const outside = { ...describeHome(pointer.home), pointerFile }
-  if (await exists(outside.dataDirectory)) return await withOwner(outside)
+  if (await exists(outside.dataDirectory)) {
+    // The start that made it may have been cut short just before it said so.
+    if (!pointer.complete) await markComplete(outside)
+    return await withOwner(outside)
+  }
   if (pointer.complete) {
     throw new EmbeddedDatabaseError(
       `The database of ${dataDirectory} lay in ${pointer.home}, where it is no more: ` +
@@ -58,7 +62,7 @@ export async function locateHome(dataDirectory: string): Promise<ClusterHome> {
 }
 
 /** Notes in the pointer, where there is one, that the cluster stands. */
-export async function markComplete(home: ClusterHome): Promise<void> {
+export async function markComplete(home: Pick<ClusterHome, 'path' | 'pointerFile'>): Promise<void> {
   if (home.pointerFile) await writePointer(home.pointerFile, { home: home.path, complete: true })
 }
 
@@ -110,7 +114,7 @@ async function canHoldCluster(dataDirectory: string, account: ServerAccount): Pr
   await makeHome(home)
   const trial = await mkdtemp(join(home, 'trial-'))
   try {
-    await giveTo(account, trial)
+    await chown(trial, account.uid, account.gid)
     return (await stat(trial)).uid === account.uid
   } catch (error) {
     if (hasErrorCode(error, 'EPERM', 'EINVAL', 'ENOTSUP')) return false

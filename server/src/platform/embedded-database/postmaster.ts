@@ -89,10 +89,10 @@ export function isPostmasterOf(home: ClusterHome, pid: number): boolean {
  */
 export async function stopPostmaster(
   home: ClusterHome,
-  pid: number,
   findBinaries: () => Promise<Binaries>,
 ): Promise<void> {
   const giveUpAt = performance.now() + STOP_TIMEOUT_MS
+  const pid = (await readPostmasterFile(home))?.pid ?? Number.NaN
   if (!isPostmasterOf(home, pid)) return
   if (!interrupt(pid)) {
     const args = ['stop', '-D', home.dataDirectory, '-m', 'fast', '--no-wait']

@@ -6,12 +6,13 @@ import { boundServerLog } from './server-log.ts'
 
 const CHECK_INTERVAL_MS = 250
 const RETRY_INTERVAL_MS = 5_000
+const END_TIMEOUT_MS = 5_000
 const LOG_CHECK_INTERVAL_MS = 600_000
 
 /** Looks after a running server until it is ended. */
 export interface Watch {
-  /** Ends the watch and returns the server's process id, which a restart may have changed. */
-  end(): Promise<number>
+  /** Ends the watch, within 5 s even while it waits for a server that is being started again. */
+  end(): Promise<void>
 }
 
 /**
@@ -52,8 +53,7 @@ export function watchPostmaster(
   return {
     end: async () => {
       ending.abort()
-      await looking
-      return pid
+      await Promise.race([looking, delay(END_TIMEOUT_MS, undefined, { ref: false })])
     },
   }
 }

@@ -44,6 +44,18 @@ export interface ObservedRefund {
   readonly orderId: string | null
 }
 
+export interface ObservedDispute {
+  readonly ref: string
+  readonly intentRef: string | null
+  /** The provider's own word, such as `needs_response`, `won` or `lost`. */
+  readonly status: string
+  readonly amount: number
+  readonly currency: string
+  readonly reason: string
+  /** When the answer to it must be in, in milliseconds since the epoch. */
+  readonly dueByMs: number | null
+}
+
 export function fromIntent(intent: Stripe.PaymentIntent): ObservedPayment {
   return {
     ref: intent.id,
@@ -62,11 +74,9 @@ export function fromIntent(intent: Stripe.PaymentIntent): ObservedPayment {
 /** A session is judged by its intent where it has one, and by itself until then. */
 export function fromSession(session: Stripe.Checkout.Session): ObservedPayment {
   const intent = typeof session.payment_intent === 'object' ? session.payment_intent : null
-  const intentRef =
-    typeof session.payment_intent === 'string' ? session.payment_intent : (intent?.id ?? null)
   return {
     ref: session.id,
-    intentRef,
+    intentRef: idOf(session.payment_intent),
     status: statusOfSession(session, intent),
     amount: intent ? fromIntent(intent).amount : (session.amount_total ?? 0),
     currency: (session.currency ?? '').toUpperCase(),
@@ -79,16 +89,33 @@ export function fromSession(session: Stripe.Checkout.Session): ObservedPayment {
 }
 
 export function toRefund(refund: Stripe.Refund): ObservedRefund {
-  const { payment_intent: intent } = refund
   return {
     ref: refund.id,
-    intentRef: typeof intent === 'string' ? intent : (intent?.id ?? null),
+    intentRef: idOf(refund.payment_intent),
     amount: refund.amount,
     currency: refund.currency.toUpperCase(),
     status: refundStatuses[refund.status ?? ''] ?? 'pending',
     refundId: refund.metadata?.['refund_id'] ?? null,
     orderId: refund.metadata?.['order_id'] ?? null,
   }
+}
+
+export function toDispute(dispute: Stripe.Dispute): ObservedDispute {
+  const dueBy = dispute.evidence_details.due_by
+  return {
+    ref: dispute.id,
+    intentRef: idOf(dispute.payment_intent),
+    status: dispute.status,
+    amount: dispute.amount,
+    currency: dispute.currency.toUpperCase(),
+    reason: dispute.reason,
+    dueByMs: dueBy === null ? null : dueBy * 1000,
+  }
+}
+
+/** A reference comes as an id or, when it was expanded, as the object. */
+export function idOf(reference: string | { id: string } | null): string | null {
+  return typeof reference === 'string' ? reference : (reference?.id ?? null)
 }
 
 const refundStatuses: Readonly<Record<string, ObservedRefund['status']>> = {

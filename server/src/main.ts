@@ -1,0 +1,240 @@
+import { startSandbox, type Sandbox } from '@bureau/stripe-sandbox'
+import { randomBytes } from 'node:crypto'
+import path from 'node:path'
+import { createApp, type App } from './app.ts'
+import type { Config } from './config.ts'
+import { systemClock } from './platform/clock.ts'
+import type { AppContext, Business, Ports } from './platform/context.ts'
+import { openPool, type Pool } from './platform/database.ts'
+import { startEmbeddedDatabase } from './platform/embedded-database/index.ts'
+import { startInvalidation } from './platform/invalidation.ts'
+import { startJobs } from './platform/jobs.ts'
+import { createLimits } from './platform/limits.ts'
+import { createLogger, type Logger } from './platform/log.ts'
+import { migrate, type MigrateReport } from './platform/migrate.ts'
+import { createPasswords } from './platform/passwords.ts'
+import { startRelay, type Relay } from './platform/relay.ts'
+import { keepSecretKey } from './platform/secret-key.ts'
+import { createSecrets } from './platform/secrets.ts'
+import { closedStripe, openStripe, type StripePort } from './platform/stripe.ts'
+import { createTokens } from './platform/tokens.ts'
+
+/** A running Bureau. */
+export interface RunningProcess {
+  readonly url: string
+  readonly app: App
+  readonly migrations: MigrateReport
+  /** The stand-in for Stripe, where there is one. */
+  readonly sandbox: Sandbox | undefined
+  /** Acting as Bureau itself, for what is done at start. */
+  systemContext(task: string): AppContext
+  /** Stops accepting, finishes what runs, then lets everything go. */
+  stop(): Promise<void>
+}
+
+export type Progress = (message: string) => void
+
+/** Where the database is, once it is there. */
+export interface ReadyDatabase {
+  readonly serverUrl: string
+  readonly directUrl: string
+  readonly migrations: MigrateReport
+  stop(): Promise<void>
+}
+
+/** Brings up the database and its schema; the first half of every verb that needs one. */
+export async function readyDatabase(config: Config, progress: Progress): Promise<ReadyDatabase> {
+  const found = await findDatabase(config, progress)
+  try {
+    const migrations = await migrate({
+      ownerUrl: found.ownerUrl,
+      serverUrl: found.serverUrl,
+      directory: path.resolve(import.meta.dirname, '../migrations'),
+      progress,
+    })
+    return { ...found, migrations }
+  } catch (error) {
+    await found.stop()
+    throw error
+  }
+}
+
+/** Starts one process with every role: web server, relay, jobs, and the sandbox where it is asked. */
+export async function startProcess(config: Config, progress: Progress): Promise<RunningProcess> {
+  const stops: (() => Promise<void>)[] = []
+  const stop = async (): Promise<void> => {
+    for (const step of stops.splice(0).toReversed()) await step()
+  }
+  try {
+    return await assemble(config, progress, { stops, stop })
+  } catch (error) {
+    await stop()
+    throw error
+  }
+}
+
+/** What was begun, to be ended in the opposite order. */
+interface Lifetime {
+  readonly stops: (() => Promise<void>)[]
+  readonly stop: () => Promise<void>
+}
+
+async function assemble(
+  config: Config,
+  progress: Progress,
+  { stops, stop }: Lifetime,
+): Promise<RunningProcess> {
+  const log = createLogger(config.logLevel)
+  const database = await readyDatabase(config, progress)
+  stops.push(database.stop)
+  const db = openPool({
+    url: database.serverUrl,
+    size: config.databasePool,
+    namedStatements: config.databaseNamedStatements,
+    timeoutMs: config.requestTimeoutMs,
+    onError: (error) => log.warn({ err: error }, 'database connection lost'),
+  })
+  stops.push(() => db.close())
+  const sandbox = config.payments === 'sandbox' ? await openSandbox(config) : undefined
+  if (sandbox) stops.push(() => sandbox.close())
+  const ports = await openPorts(config, { db, database, sandbox, log })
+  stops.push(() => ports.invalidation.stop())
+  let relay: Relay | undefined
+  const app = await createApp({
+    db,
+    ports,
+    clock: systemClock,
+    business: businessOf(config),
+    http: httpSettingsOf(config),
+    version: productVersion,
+    wake: () => relay?.wake(),
+  })
+  relay = startRelay(db, () => app.events, log)
+  stops.push(relay.stop)
+  const contextFor = (task: string, requestId: string): AppContext =>
+    app.contextFor({ kind: 'system', task }, { requestId, address: undefined, lease: null })
+  const jobs = await startJobs({
+    directUrl: database.directUrl,
+    tasks: app.tasks,
+    jobs: app.jobs,
+    contextFor: (task, jobId) => contextFor(task, `job-${jobId}`),
+    log,
+  })
+  stops.push(jobs.stop)
+  stops.push(() => app.http.close())
+  const url = await app.http.listen({ host: config.host, port: config.port })
+  sandbox?.setWebhook(`${url}/api/webhook/stripe`, [sandboxSecret])
+  return {
+    url,
+    app,
+    migrations: database.migrations,
+    sandbox,
+    systemContext: (task) => contextFor(task, task),
+    stop,
+  }
+}
+
+export const productVersion = '0.1.0'
+
+/** Of this process alone: the stand-in signs with it and nobody else needs it. */
+const sandboxSecret = `whsec_${randomBytes(24).toString('hex')}`
+const sandboxKey = 'sk_test_sandbox'
+
+interface FoundDatabase extends Omit<ReadyDatabase, 'migrations'> {
+  readonly ownerUrl: string
+}
+
+async function findDatabase(config: Config, progress: Progress): Promise<FoundDatabase> {
+  const { databaseUrl, databaseOwnerUrl, databaseDirectUrl, dataDir } = config
+  if (databaseUrl !== undefined) {
+    return {
+      serverUrl: databaseUrl,
+      ownerUrl: databaseOwnerUrl ?? databaseUrl,
+      directUrl: databaseDirectUrl ?? databaseUrl,
+      stop: async () => undefined,
+    }
+  }
+  const { serverUrl, ownerUrl, stop } = await startEmbeddedDatabase({ dataDir, progress })
+  return { serverUrl, ownerUrl, directUrl: serverUrl, stop }
+}
+
+async function openSandbox(config: Config): Promise<Sandbox> {
+  const settings = {
+    stateFile: path.join(config.dataDir, 'stripe-sandbox.jsonl'),
+    webhookSecrets: [sandboxSecret],
+    secretKey: sandboxKey,
+  }
+  // The next port, so that a payment page keeps its address over a restart; else any free one.
+  const wanted = config.port === 0 ? 0 : config.port + 1
+  return await startSandbox({ ...settings, port: wanted }).catch((error: unknown) => {
+    if (!isPortTaken(error)) throw error
+    return startSandbox({ ...settings, port: 0 })
+  })
+}
+
+export function isPortTaken(error: unknown): boolean {
+  return error instanceof Error && 'code' in error && error.code === 'EADDRINUSE'
+}
+
+interface OpenedSoFar {
+  readonly db: Pool
+  readonly database: ReadyDatabase
+  readonly sandbox: Sandbox | undefined
+  readonly log: Logger
+}
+
+async function openPorts(config: Config, opened: OpenedSoFar): Promise<Ports> {
+  const { db, database, sandbox, log } = opened
+  const secrets = createSecrets(config.secretKey ?? (await keepSecretKey(config.dataDir)))
+  return {
+    stripe: openProvider(config, sandbox),
+    secrets,
+    tokens: await createTokens({ db, secrets, issuer: config.publicUrl, log }),
+    passwords: createPasswords(),
+    limits: createLimits(db, { scale: config.rateLimitScale, processes: 1, clock: systemClock }),
+    invalidation: await startInvalidation({ db, directUrl: database.directUrl, log }),
+    log,
+  }
+}
+
+function openProvider(config: Config, sandbox: Sandbox | undefined): StripePort {
+  if (sandbox) {
+    return openStripe({
+      secretKey: sandboxKey,
+      publishableKey: 'pk_test_sandbox',
+      webhookSecrets: [sandboxSecret],
+      apiBase: sandbox.url,
+    })
+  }
+  if (config.payments === 'off' || config.stripeSecretKey === undefined) return closedStripe()
+  return openStripe({
+    secretKey: config.stripeSecretKey,
+    publishableKey: config.stripePublishableKey ?? null,
+    webhookSecrets: config.stripeWebhookSecrets,
+    apiBase: config.stripeApiBase,
+  })
+}
+
+function businessOf(config: Config): Business {
+  const { currency, timeZone, orderPrefix, unpaidOrderHours } = config
+  const { publicUrl, allowedOrigins, registration } = config
+  return {
+    currency,
+    timeZone,
+    orderPrefix,
+    unpaidOrderHours,
+    publicUrl,
+    allowedOrigins,
+    registration,
+  }
+}
+
+function httpSettingsOf(config: Config) {
+  return {
+    requestTimeoutMs: config.requestTimeoutMs,
+    allowedOrigins: [config.publicUrl, ...config.allowedOrigins],
+    trustProxy: config.trustProxy,
+    errorDetail: config.errorDetail,
+    secureCookies: config.publicUrl.startsWith('https://'),
+  }
+}

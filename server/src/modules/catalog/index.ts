@@ -1,0 +1,17 @@
+import type { Module } from '../../http/module.ts'
+import { catalogEvents } from './events.ts'
+import { jobs } from './jobs.ts'
+import { routes } from './routes.ts'
+
+export type { Category, Service, ServiceOption, ServiceStatus } from './schema.ts'
+export { createCategory } from './usecases/categories.ts'
+export { listServicesForSale, type ServiceForSale } from './usecases/for-sale.ts'
+export { createService } from './usecases/services.ts'
+
+export const catalogModule: Module = {
+  name: 'catalog',
+  endpoints: routes,
+  events: catalogEvents,
+  listeners: [],
+  jobs,
+}

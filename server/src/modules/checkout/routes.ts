@@ -1,0 +1,178 @@
+import { answer, endpoint, type Endpoint } from '../../http/endpoint.ts'
+import {
+  amountTooLarge,
+  mixedCurrency,
+  OrderParams,
+  serviceUnavailable,
+  tooManyOpenOrders,
+} from '../orders/index.ts'
+import { Payment, Refund } from '../payments/index.ts'
+import {
+  amountTooSmall,
+  CheckoutReply,
+  ConfirmParams,
+  ConfirmReply,
+  invalidSignature,
+  nothingToRefund,
+  orderNotPayable,
+  overpayment,
+  paymentActionRequired,
+  paymentChoiceRequired,
+  paymentInProgress,
+  paymentNotCompleted,
+  paymentNotStarted,
+  paymentRefused,
+  paymentsNotConfigured,
+  ProcessCheckout,
+  providerUnavailable,
+  RecordPayment,
+  refundTooLarge,
+  RequestRefund,
+  WebhookReply,
+  wrongCurrency,
+} from './schema.ts'
+import {
+  confirmCheckout,
+  getPayment,
+  getRefund,
+  processCheckout,
+  receiveEvent,
+  recordPayment,
+  requestRefund,
+  restoreSecrets,
+  resumeCheckout,
+} from './usecases/index.ts'
+
+export const routes: readonly Endpoint[] = [
+  endpoint(
+    'POST /api/checkout/process',
+    {
+      summary: 'Buy: place an order and begin its payment',
+      description:
+        'With `items` an order is placed, with `orderId` one that stands is paid. Mode `intent` ' +
+        'answers a client secret for the browser, or confirms at once with `paymentMethod`; mode ' +
+        '`hosted` answers the address of a payment page. A declined card is no error here: look ' +
+        'at `payment.status`.',
+      access: 'public',
+      body: ProcessCheckout,
+      reply: CheckoutReply,
+      status: 201,
+      limit: 'checkout',
+      errors: [
+        mixedCurrency,
+        serviceUnavailable,
+        amountTooLarge,
+        amountTooSmall,
+        tooManyOpenOrders,
+        orderNotPayable,
+        paymentInProgress,
+        paymentRefused,
+        paymentsNotConfigured,
+        providerUnavailable,
+      ],
+      idempotency: {
+        resume: (ctx, id, { body }) => resumeCheckout(ctx, id, body as ProcessCheckout),
+        restoreSecrets: (ctx, reply) => restoreSecrets(ctx, reply),
+      },
+      example: {
+        body: {
+          items: [{ serviceId: 'svc_01jd8q9yg8e5v9c0m4t7k2x3za', quantity: 1 }],
+          customer: { email: 'ada@example.com', name: 'Ada Lovelace' },
+          paymentMethod: 'pm_card_visa',
+        },
+      },
+    },
+    async (ctx, { body }) => {
+      const reply = await processCheckout(ctx, body)
+      return answer(reply, { headers: { Location: `/api/orders/${reply.order.id}` } })
+    },
+  ),
+  endpoint(
+    'POST /api/checkout/confirm/:orderId',
+    {
+      summary: 'Ask how the payment of an order stands',
+      description:
+        'The provider is asked, the client never believed. Paid: 200, again and again, with the ' +
+        'case. The bank still has it: 202. More to do for the payer: 402.',
+      access: ['customer', 'order-token', 'orders:read'],
+      params: ConfirmParams,
+      reply: ConfirmReply,
+      alsoStatus: [202],
+      limit: 'checkout',
+      errors: [
+        paymentActionRequired,
+        paymentNotCompleted,
+        paymentNotStarted,
+        orderNotPayable,
+        providerUnavailable,
+      ],
+      idempotency: 'none',
+      example: { params: { orderId: 'B-1042' } },
+    },
+    async (ctx, { params }) => {
+      const { outcome, reply } = await confirmCheckout(ctx, params.orderId)
+      return outcome === 'paid'
+        ? reply
+        : answer(reply, { status: 202, headers: { 'Retry-After': '5' } })
+    },
+  ),
+  endpoint(
+    'POST /api/webhook/stripe',
+    {
+      summary: 'Receive an event of the payment provider',
+      description: 'Signed by the provider; stored before it is acknowledged.',
+      access: 'public',
+      reply: WebhookReply,
+      limit: 'webhook',
+      errors: [invalidSignature, paymentsNotConfigured],
+      idempotency: 'none',
+      rawBody: true,
+      example: { reply: { received: true } },
+    },
+    async (ctx, { http }) => {
+      const signature = http.headers['stripe-signature']
+      await receiveEvent(ctx, { rawBody: http.rawBody, signature: String(signature ?? '') })
+      return { received: true }
+    },
+  ),
+  endpoint(
+    'POST /api/orders/:id/payments',
+    {
+      summary: 'Record a payment that came another way',
+      description: 'Such as a bank transfer. At most what is outstanding.',
+      access: ['payments:write'],
+      params: OrderParams,
+      body: RecordPayment,
+      reply: Payment,
+      status: 201,
+      errors: [overpayment, wrongCurrency, orderNotPayable],
+      idempotency: { resume: (ctx, id, { params }) => getPayment(ctx, params['id'] ?? '', id) },
+      example: {
+        params: { id: 'B-1042' },
+        body: { amount: { amount: 14_900, currency: 'GBP' }, reference: 'Bank transfer 4711' },
+      },
+    },
+    (ctx, { params, body }) => recordPayment(ctx, params.id, body),
+  ),
+  endpoint(
+    'POST /api/orders/:id/refunds',
+    {
+      summary: 'Give money back',
+      description:
+        'Any number of times, up to what was paid. Without `paymentId` the order must have ' +
+        'exactly one refundable payment.',
+      access: ['payments:write'],
+      params: OrderParams,
+      body: RequestRefund,
+      reply: Refund,
+      status: 201,
+      errors: [refundTooLarge, paymentChoiceRequired, nothingToRefund, wrongCurrency],
+      idempotency: { resume: (ctx, id, { params }) => getRefund(ctx, params['id'] ?? '', id) },
+      example: {
+        params: { id: 'B-1042' },
+        body: { amount: { amount: 5000, currency: 'GBP' }, reason: 'Part not delivered' },
+      },
+    },
+    (ctx, { params, body }) => requestRefund(ctx, params.id, body),
+  ),
+]

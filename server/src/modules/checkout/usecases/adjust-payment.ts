@@ -1,0 +1,39 @@
+import type { AppContext } from '../../../platform/context.ts'
+import { requireOwnOrder } from '../../orders/index.ts'
+import { findLivePayment, type PaymentRow } from '../../payments/index.ts'
+import { runStep, toPublicFailure } from './call-provider.ts'
+import { endPayment } from './end-payment.ts'
+
+/**
+ * After the order's sum or state has changed: a live payment is given the new amount, or ended
+ * where there is nothing left to pay. It bears to be run twice.
+ */
+export async function adjustLivePayment(ctx: AppContext, orderId: string): Promise<void> {
+  if (!ctx.stripe.enabled) return
+  const order = await requireOwnOrder(ctx, orderId)
+  const live = await findLivePayment(ctx, orderId)
+  if (!live) return
+  const outstanding = order.total - order.paid
+  const isOver = order.status === 'cancelled' || order.status === 'completed' || outstanding <= 0
+  if (isOver) return await endPayment(ctx, live)
+  if (live.amount !== outstanding) await changeAmount(ctx, live, outstanding)
+}
+
+/** A live intent is updated; a session cannot be, so it is ended and another follows. */
+export async function changeAmount(
+  ctx: AppContext,
+  payment: PaymentRow,
+  amount: number,
+): Promise<void> {
+  if (payment.mode === 'hosted' || payment.providerRef === null) {
+    await endPayment(ctx, payment)
+    return
+  }
+  await runStep(ctx, payment, {
+    operation: 'amount',
+    nextAmount: amount,
+    call: (current, key) => ctx.stripe.changeIntentAmount(current.providerRef ?? '', amount, key),
+  }).catch((error: unknown) => {
+    throw toPublicFailure(error)
+  })
+}

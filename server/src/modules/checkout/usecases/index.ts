@@ -1,0 +1,8 @@
+export { adjustLivePayment } from './adjust-payment.ts'
+export { confirmCheckout } from './confirm-checkout.ts'
+export { expireOrders, reconcile } from './keep-books.ts'
+export { processCheckout, restoreSecrets, resumeCheckout } from './process-checkout.ts'
+export { handleEvent, handleEventJob, pruneEvents, receiveEvent } from './receive-event.ts'
+export { getPayment, recordPayment } from './record-payment.ts'
+export { getRefund, requestRefund, sendRefund } from './refund-money.ts'
+export { settlePayment } from './settle-payment.ts'

@@ -1,0 +1,71 @@
+import { hourMs, later } from '../../../kernel/time.ts'
+import { inTx, type AppContext } from '../../../platform/context.ts'
+import { cancelOrder, listExpired, lockOrder } from '../../orders/index.ts'
+import {
+  listStalePayments,
+  listStaleRefunds,
+  touchPayment,
+  type PaymentRow,
+} from '../../payments/index.ts'
+import { observe } from './call-provider.ts'
+import { abandonLost } from './end-payment.ts'
+import { sendRefund } from './refund-money.ts'
+import { settleRefund } from './settle-payment.ts'
+
+/** How many objects one run asks the provider for; the next run is a minute later. */
+const batchSize = 100
+
+/**
+ * Finds what no webhook told: payments and refunds that are still open are asked for again, each
+ * by itself, so that one that fails does not hold up the others.
+ */
+export async function reconcile(ctx: AppContext): Promise<void> {
+  if (!ctx.stripe.enabled) return
+  for (const payment of await listStalePayments(ctx.db, ctx.now, batchSize)) {
+    await attempt(ctx, { paymentId: payment.id }, () => reconcilePayment(ctx, payment))
+  }
+  for (const refund of await listStaleRefunds(ctx.db, ctx.now, batchSize)) {
+    await attempt(ctx, { refundId: refund.id }, async () => {
+      if (refund.providerRef === null) return await sendRefund(ctx, refund)
+      const seen = await ctx.stripe.retrieveRefund(refund.providerRef)
+      await settleRefund(ctx, { orderId: refund.orderId, refundId: refund.id }, seen)
+    })
+  }
+}
+
+/** Checkout orders that were not paid in time are cancelled; what then still arrives goes back. */
+export async function expireOrders(ctx: AppContext): Promise<void> {
+  const before = later(ctx.now, -ctx.business.unpaidOrderHours * hourMs)
+  for (const { id } of await listExpired(ctx.db, before, batchSize)) {
+    await attempt(ctx, { orderId: id }, () =>
+      inTx(ctx, async (ctx) => {
+        const order = await lockOrder(ctx.db, id)
+        const isStill = order?.status === 'pending' && order.paid === 0
+        if (!order || !isStill || order.paymentStatus === 'processing') return
+        await cancelOrder(ctx, order, { reason: 'expired', kind: 'expired', refund: 'none' })
+      }),
+    )
+  }
+}
+
+/** An attempt that was never created is given up after this: its creation moves no money. */
+const lostAfterMs = hourMs
+
+async function reconcilePayment(ctx: AppContext, payment: PaymentRow): Promise<void> {
+  const age = ctx.now.getTime() - payment.createdAt.getTime()
+  if (payment.providerRef === null && age > lostAfterMs) return await abandonLost(ctx, payment)
+  await observe(ctx, payment)
+  await touchPayment(ctx.db, payment, ctx.now)
+}
+
+async function attempt(
+  ctx: AppContext,
+  facts: Record<string, string>,
+  work: () => Promise<void>,
+): Promise<void> {
+  try {
+    await work()
+  } catch (error) {
+    ctx.log.warn({ err: error, ...facts }, 'left for the next run')
+  }
+}

@@ -1,0 +1,189 @@
+import { present } from '../../../kernel/assert.ts'
+import { forbidden, invalidInputAt } from '../../../kernel/errors.ts'
+import { asSystem, inTx, withoutLease, type AppContext } from '../../../platform/context.ts'
+import { ProviderError } from '../../../platform/stripe.ts'
+import { createCustomerRecord, getCustomer } from '../../identity/index.ts'
+import {
+  lockOrder,
+  orderTokenOf,
+  placeOrder,
+  readWhole,
+  requireOwnOrder,
+  settleLedger,
+  type OrderRow,
+} from '../../orders/index.ts'
+import { findPayment, getLedger, renderForPayer, type PaymentRow } from '../../payments/index.ts'
+import { paymentsNotConfigured, type CheckoutReply, type ProcessCheckout } from '../schema.ts'
+import { runStep, toPublicFailure } from './call-provider.ts'
+import { startPayment, type PaymentWish } from './start-payment.ts'
+
+/** Buys: an order of these items, or one that stands already, with its payment begun. */
+export async function processCheckout(
+  ctx: AppContext,
+  input: ProcessCheckout,
+): Promise<CheckoutReply> {
+  if (!ctx.stripe.enabled) throw paymentsNotConfigured()
+  if (ctx.actor.kind === 'staff') {
+    throw forbidden({ detail: 'Staff do not pay: record a payment on the order instead.' })
+  }
+  requireSense(ctx, input)
+  const wish = readWish(ctx, input)
+  const order = await placeOrFind(ctx, input)
+  return await payOrder(ctx, order, { input, wish })
+}
+
+/** The same request again, after a crash: its order stands, the payment goes on from the rows. */
+export async function resumeCheckout(
+  ctx: AppContext,
+  orderId: string,
+  input: ProcessCheckout,
+): Promise<CheckoutReply> {
+  const order = await requireOwnOrder(asSystem(ctx, 'resume'), orderId)
+  return await payOrder(ctx, order, { input, wish: readWish(ctx, input) })
+}
+
+/** A kept reply lacks what only the payer may have: it is read and derived again. */
+export async function restoreSecrets(
+  ctx: AppContext,
+  reply: CheckoutReply,
+): Promise<CheckoutReply> {
+  const row = await requireOwnOrder(asSystem(ctx, 'replay'), reply.order.id)
+  const payment = reply.payment && (await findPayment(ctx.db, row.id, reply.payment.id))
+  const clientSecret = payment
+    ? renderForPayer(payment, { disputes: [] }).clientSecret
+    : null
+  return {
+    ...reply,
+    payment: reply.payment && { ...reply.payment, clientSecret },
+    ...tokenFor(ctx, row),
+  }
+}
+
+interface Purchase {
+  readonly input: ProcessCheckout
+  readonly wish: PaymentWish
+}
+
+async function payOrder(
+  ctx: AppContext,
+  order: OrderRow,
+  { input, wish }: Purchase,
+): Promise<CheckoutReply> {
+  if (order.total === 0 && order.status === 'pending') {
+    const confirmed = await confirmFree(ctx, order)
+    return await toReply(ctx, confirmed, null)
+  }
+  const payment = await startPayment(ctx, order.id, wish)
+  if (input.paymentMethod !== undefined && mayConfirm(payment)) {
+    await confirmAtOnce(ctx, payment, { paymentMethod: input.paymentMethod, wish })
+  }
+  const current = await requireOwnOrder(asSystem(ctx, 'checkout'), order.id)
+  return await toReply(ctx, current, payment.id)
+}
+
+/** Nothing to pay: the order confirms itself, and there is no payment. */
+async function confirmFree(ctx: AppContext, order: OrderRow): Promise<OrderRow> {
+  return await inTx(ctx, async (ctx) => {
+    const locked = present(await lockOrder(ctx.db, order.id), 'the order being confirmed')
+    return await settleLedger(ctx, locked, [])
+  })
+}
+
+/** A declined card is no error of the call: the reply shows the failed payment. */
+async function confirmAtOnce(
+  ctx: AppContext,
+  payment: PaymentRow,
+  { paymentMethod, wish }: { paymentMethod: string; wish: PaymentWish },
+): Promise<void> {
+  try {
+    await runStep(ctx, payment, {
+      operation: 'confirm',
+      call: (current, key) =>
+        ctx.stripe.confirmIntent(
+          current.providerRef ?? '',
+          { paymentMethod, returnUrl: wish.successUrl },
+          key,
+        ),
+    })
+  } catch (error) {
+    if (error instanceof ProviderError && error.kind === 'declined') return
+    throw toPublicFailure(error)
+  }
+}
+
+function mayConfirm({ mode, status }: PaymentRow): boolean {
+  return mode === 'intent' && status !== 'processing' && status !== 'succeeded'
+}
+
+async function placeOrFind(ctx: AppContext, input: ProcessCheckout): Promise<OrderRow> {
+  if (input.orderId !== undefined) return await requireOwnOrder(ctx, input.orderId)
+  const { actor } = ctx
+  const customer =
+    actor.kind === 'customer'
+      ? await getCustomer(ctx, actor.customerId)
+      : await createCustomerRecord(withoutLease(ctx), present(input.customer, 'customer'))
+  const items = present(input.items, 'items')
+  return (await placeOrder(ctx, { source: 'checkout', items, customer })).row
+}
+
+async function toReply(
+  ctx: AppContext,
+  row: OrderRow,
+  paymentId: string | null,
+): Promise<CheckoutReply> {
+  const ledger = await getLedger(ctx.db, row.id)
+  const payment = ledger.payments.find((one) => one.id === paymentId)
+  return {
+    order: await readWhole(ctx, row, ledger),
+    payment: payment ? renderForPayer(payment, ledger) : null,
+    ...tokenFor(ctx, row),
+  }
+}
+
+/** Guests get the token of the order that they just made; everybody else has a login. */
+function tokenFor(ctx: AppContext, row: OrderRow): { orderToken?: string } {
+  return ctx.actor.kind === 'anonymous' ? { orderToken: orderTokenOf(ctx.secrets, row) } : {}
+}
+
+/** What the shapes cannot say: which members go together, for whom. */
+function requireSense({ actor }: AppContext, input: ProcessCheckout): void {
+  const complain = (pointer: string, message: string): never => {
+    throw invalidInputAt({ pointer, code: 'combination', message })
+  }
+  if ((input.items === undefined) === (input.orderId === undefined)) {
+    complain('/items', 'exactly one of items and orderId is required')
+  }
+  if (actor.kind === 'order' && input.items) complain('/items', 'the token is for one order')
+  if (actor.kind !== 'anonymous' && input.customer) {
+    complain('/customer', 'is for guests: your token says who you are')
+  }
+  if (input.items && actor.kind === 'anonymous' && !input.customer) {
+    complain('/customer', 'is required for guests')
+  }
+  if (input.orderId && input.customer) complain('/customer', 'the order has its customer')
+  if (input.mode === 'hosted' && input.paymentMethod) {
+    complain('/paymentMethod', 'is for mode intent: the hosted page asks for the card')
+  }
+}
+
+function readWish(ctx: AppContext, input: ProcessCheckout): PaymentWish {
+  const { publicUrl } = ctx.business
+  return {
+    mode: input.mode ?? 'intent',
+    successUrl: allowedUrl(ctx, '/successUrl', input.successUrl) ?? `${publicUrl}/?checkout=success`,
+    cancelUrl: allowedUrl(ctx, '/cancelUrl', input.cancelUrl) ?? `${publicUrl}/?checkout=cancelled`,
+  }
+}
+
+/** Only to where the business says: a return address is a redirect that strangers could use. */
+function allowedUrl(ctx: AppContext, pointer: string, url: string | undefined): string | undefined {
+  if (url === undefined) return undefined
+  const { publicUrl, allowedOrigins } = ctx.business
+  const origin = URL.canParse(url) ? new URL(url).origin : ''
+  if ([publicUrl, ...allowedOrigins].includes(origin)) return url
+  throw invalidInputAt({
+    pointer,
+    code: 'origin',
+    message: 'must be on one of the addresses of this business',
+  })
+}

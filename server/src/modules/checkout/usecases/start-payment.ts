@@ -1,0 +1,131 @@
+import { setTimeout as wait } from 'node:timers/promises'
+import { hourMs, later } from '../../../kernel/time.ts'
+import { inTx, type AppContext } from '../../../platform/context.ts'
+import { ProviderError } from '../../../platform/stripe.ts'
+import { lockOrder, writeLedger, type OrderRow } from '../../orders/index.ts'
+import { findLivePayment, openAttempt, type PaymentRow } from '../../payments/index.ts'
+import { orderNotPayable, paymentInProgress } from '../schema.ts'
+import { changeAmount } from './adjust-payment.ts'
+import { recoverStaleStep, runStep, toPublicFailure } from './call-provider.ts'
+import { abandonLost, endPayment } from './end-payment.ts'
+
+export interface PaymentWish {
+  readonly mode: 'intent' | 'hosted'
+  readonly successUrl: string
+  readonly cancelUrl: string
+}
+
+/** Each turn brings the order one step nearer; more than these mean that others keep changing it. */
+const maxTurns = 6
+
+/**
+ * The order's one live payment in the wished mode and of the outstanding amount, with its object at
+ * the provider. Another mode's is ended first, and if that turns out to be paid, that wins: then,
+ * as for an order that is paid already, 409 `order_not_payable`.
+ */
+export async function startPayment(
+  ctx: AppContext,
+  orderId: string,
+  wish: PaymentWish,
+): Promise<PaymentRow> {
+  for (let turn = 1; turn <= maxTurns; turn += 1) {
+    const { order, payment } = await openOrFind(ctx, orderId, wish)
+    if (await recoverStaleStep(ctx, payment)) continue
+    if (payment.providerRef === null) {
+      await createObject(ctx, { order, payment, wish })
+      continue
+    }
+    if (payment.mode !== wish.mode) {
+      await endPayment(ctx, payment)
+      continue
+    }
+    const outstanding = order.total - order.paid
+    if (payment.amount === outstanding || payment.status === 'processing') return payment
+    await changeAmount(ctx, payment, outstanding)
+  }
+  throw paymentInProgress({ retryAfterSeconds: 1 })
+}
+
+async function openOrFind(
+  ctx: AppContext,
+  orderId: string,
+  wish: PaymentWish,
+): Promise<{ order: OrderRow; payment: PaymentRow }> {
+  return await inTx(ctx, async (ctx) => {
+    const order = await lockOrder(ctx.db, orderId)
+    if (!order || !isOpen(order)) throw orderNotPayable({ members: statesOf(order) })
+    const live = await findLivePayment(ctx, orderId)
+    if (live) return { order, payment: live }
+    const { payment, fact } = await openAttempt(ctx, {
+      orderId: order.id,
+      mode: wish.mode,
+      amount: order.total - order.paid,
+      currency: order.currency,
+    })
+    return { order: await writeLedger(ctx, order, [fact]), payment }
+  })
+}
+
+function isOpen(order: OrderRow): boolean {
+  const isClosed = order.status === 'cancelled' || order.status === 'completed'
+  return !isClosed && order.paid < order.total
+}
+
+function statesOf(order: OrderRow | undefined): Record<string, string> {
+  return order ? { status: order.status, paymentStatus: order.paymentStatus } : {}
+}
+
+interface Creation {
+  readonly order: OrderRow
+  readonly payment: PaymentRow
+  readonly wish: PaymentWish
+}
+
+/** Creating moves no money: whoever comes second waits for the first one's object. */
+async function createObject(ctx: AppContext, { order, payment, wish }: Creation): Promise<void> {
+  const charge = {
+    amount: payment.amount,
+    currency: payment.currency,
+    orderId: order.id,
+    paymentId: payment.id,
+    orderNumber: order.number,
+    email: order.customerEmail,
+  }
+  const session = {
+    ...charge,
+    successUrl: wish.successUrl,
+    cancelUrl: wish.cancelUrl,
+    // From the row, so that a repeat of the call is the same call: 23 of the 24 hours allowed.
+    expiresAt: later(payment.createdAt, 23 * hourMs),
+  }
+  try {
+    await runStep(ctx, payment, {
+      operation: 'create',
+      call: (current, key) =>
+        current.mode === 'hosted'
+          ? ctx.stripe.createSession(session, key)
+          : ctx.stripe.createIntent(charge, key),
+    })
+  } catch (error) {
+    if (isInProgress(error)) return await waitForObject(ctx, payment)
+    // The provider will never take this one: it must not stand in the way of the next.
+    if (error instanceof ProviderError) await abandonLost(ctx, payment)
+    throw toPublicFailure(error)
+  }
+}
+
+function isInProgress(error: unknown): boolean {
+  return error instanceof Error && 'code' in error && error.code === paymentInProgress.code
+}
+
+const pollEveryMs = 50
+const pollTimes = 100
+
+async function waitForObject(ctx: AppContext, payment: PaymentRow): Promise<void> {
+  for (let time = 0; time < pollTimes; time += 1) {
+    const current = await findLivePayment(ctx, payment.orderId)
+    if (current?.id !== payment.id || current.step === null) return
+    await wait(pollEveryMs)
+  }
+  throw paymentInProgress({ retryAfterSeconds: 1 })
+}

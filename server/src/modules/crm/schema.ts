@@ -1,0 +1,260 @@
+import { Type, type Static } from 'typebox'
+import { defineError } from '../../kernel/errors.ts'
+import {
+  Email,
+  idOf,
+  Instant,
+  Name,
+  nullable,
+  oneOf,
+  Phone,
+  strictObject,
+  TimelineEntry,
+  Transition,
+} from '../../kernel/shapes.ts'
+
+export const caseKinds = ['lead', 'case'] as const
+export type CaseKind = (typeof caseKinds)[number]
+
+/** Where a case began: with a confirmed order, with somebody known, or on the public form. */
+export const caseOrigins = ['order', 'enquiry', 'contact'] as const
+export type CaseOrigin = (typeof caseOrigins)[number]
+
+export const caseStatuses = [
+  'new',
+  'open',
+  'waiting_customer',
+  'waiting_third_party',
+  'resolved',
+  'closed',
+] as const
+export type CaseStatus = (typeof caseStatuses)[number]
+
+/** From the least to the most urgent: the order in which a list sorts them. */
+export const priorities = ['low', 'normal', 'high', 'urgent'] as const
+export type Priority = (typeof priorities)[number]
+
+export const outcomes = ['completed', 'declined', 'duplicate', 'no_response'] as const
+export type Outcome = (typeof outcomes)[number]
+
+export const visibilities = ['internal', 'public'] as const
+export type Visibility = (typeof visibilities)[number]
+
+export const authorKinds = ['staff', 'customer', 'guest', 'system'] as const
+export type AuthorKind = (typeof authorKinds)[number]
+
+/** A case's id or its number: both name it wherever `:id` stands. */
+export const CaseParams = strictObject({
+  id: Type.String({
+    minLength: 1,
+    maxLength: 40,
+    description: 'the id (`case_…`) or the number (`C-1042`)',
+  }),
+})
+
+const CaseNumber = Type.String({ examples: ['C-1042'] })
+
+/** Free text of several lines with something visible in it. */
+function textOf(maxLength: number) {
+  return Type.String({ minLength: 1, maxLength, pattern: '\\S' })
+}
+
+const DueAt = Type.String({
+  format: 'date-time',
+  description: 'RFC 3339, between the years 2000 and 2199',
+  examples: ['2026-12-01T17:00:00.000Z'],
+})
+const Tag = Type.String({
+  maxLength: 50,
+  pattern: '^[^\\s\\p{Cc}](?:[^\\p{Cc}]*[^\\s\\p{Cc}])?$',
+  examples: ['vat'],
+})
+const Tags = Type.Array(Tag, { maxItems: 20, uniqueItems: true })
+
+/**
+ * What anybody may send to open a case. Which members an actor may use is told by `rules.ts`, so
+ * that the answer names the member and who may send it.
+ */
+export const OpenCaseInput = strictObject({
+  subject: Name,
+  description: textOf(10_000),
+  contact: Type.Optional(
+    strictObject(
+      { name: Name, email: Email, phone: Type.Optional(Phone) },
+      { description: 'needed where nobody else says who asks' },
+    ),
+  ),
+  orderId: Type.Optional(idOf('ord')),
+  kind: Type.Optional(oneOf(caseKinds, { description: 'staff only' })),
+  priority: Type.Optional(oneOf(priorities, { description: 'staff only; `normal` when absent' })),
+  customerId: Type.Optional(idOf('cus')),
+  assigneeId: Type.Optional(idOf('usr')),
+  dueAt: Type.Optional(DueAt),
+  tags: Type.Optional(Tags),
+})
+export type OpenCaseInput = Static<typeof OpenCaseInput>
+
+export const UpdateCaseInput = strictObject(
+  {
+    assigneeId: Type.Optional(nullable(idOf('usr'))),
+    priority: Type.Optional(oneOf(priorities)),
+    dueAt: Type.Optional(nullable(DueAt)),
+    tags: Type.Optional(nullable(Tags)),
+    customerId: Type.Optional(nullable(idOf('cus'))),
+  },
+  { minProperties: 1 },
+)
+export type UpdateCaseInput = Static<typeof UpdateCaseInput>
+
+export const ChangeStatusInput = strictObject({
+  status: oneOf(caseStatuses),
+  comment: Type.Optional(textOf(10_000)),
+})
+export type ChangeStatusInput = Static<typeof ChangeStatusInput>
+
+export const AddNoteInput = strictObject({ body: textOf(10_000), visibility: oneOf(visibilities) })
+export type AddNoteInput = Static<typeof AddNoteInput>
+
+export const ResolveCaseInput = strictObject({
+  summary: textOf(10_000),
+  outcome: oneOf(outcomes),
+})
+export type ResolveCaseInput = Static<typeof ResolveCaseInput>
+
+export const CaseFilters = strictObject({
+  status: Type.Optional(oneOf(caseStatuses)),
+  kind: Type.Optional(oneOf(caseKinds)),
+  priority: Type.Optional(oneOf(priorities, { description: 'staff only' })),
+  assigneeId: Type.Optional(idOf('usr')),
+  orderId: Type.Optional(idOf('ord')),
+  customerId: Type.Optional(idOf('cus')),
+  origin: Type.Optional(oneOf(caseOrigins)),
+  overdue: Type.Optional(
+    Type.Boolean({ description: 'whether the due date has passed and the case is unfinished' }),
+  ),
+  q: Type.Optional(
+    Type.String({
+      minLength: 1,
+      maxLength: 100,
+      description: 'part of the number, the subject, or the e-mail or name of the contact',
+    }),
+  ),
+})
+export type CaseFilters = Static<typeof CaseFilters>
+
+export const caseSorts = ['createdAt', 'dueAt', 'updatedAt', 'priority'] as const
+
+const Contact = Type.Object({ name: Type.String(), email: Type.String(), phone: nullable(Phone) })
+
+const Resolution = Type.Object({
+  outcome: oneOf(outcomes),
+  summary: Type.String(),
+  resolvedAt: Instant,
+})
+
+/** What a customer may see of a case in a list. The staff's own marks stand in `staffMembers`. */
+const sharedMembers = {
+  id: idOf('case'),
+  number: CaseNumber,
+  kind: oneOf(caseKinds),
+  origin: oneOf(caseOrigins),
+  subject: Type.String(),
+  status: oneOf(caseStatuses),
+  contact: Contact,
+  customerId: nullable(idOf('cus')),
+  orderId: nullable(idOf('ord')),
+  dueAt: nullable(Instant),
+  overdue: Type.Boolean(),
+  resolution: nullable(Resolution),
+  allowedTransitions: Type.Array(Transition),
+  version: Type.Integer(),
+  createdAt: Instant,
+  updatedAt: Instant,
+}
+
+const staffMembers = {
+  priority: oneOf(priorities),
+  assignee: nullable(Type.Object({ id: idOf('usr'), name: nullable(Type.String()) })),
+  tags: Type.Array(Type.String()),
+}
+
+const Author = Type.Object({
+  id: nullable(Type.String()),
+  name: nullable(Type.String()),
+  kind: oneOf(authorKinds),
+})
+
+const noteMembers = {
+  id: idOf('note'),
+  body: Type.String(),
+  author: Author,
+  documents: Type.Array(Type.Object({ key: Type.String(), filename: Type.String() })),
+  createdAt: Instant,
+}
+
+/** What staff see: internal notes too. */
+export const StaffNote = Type.Object(
+  { ...noteMembers, visibility: oneOf(visibilities) },
+  { title: 'StaffNote' },
+)
+export type StaffNote = Static<typeof StaffNote>
+
+/** What customers see: a shape in which an internal note does not fit. */
+export const CustomerNote = Type.Object(
+  { ...noteMembers, visibility: Type.Literal('public') },
+  { title: 'CustomerNote' },
+)
+export type CustomerNote = Static<typeof CustomerNote>
+
+export const StaffCaseItem = Type.Object(
+  { ...sharedMembers, ...staffMembers },
+  { title: 'StaffCaseItem' },
+)
+export type StaffCaseItem = Static<typeof StaffCaseItem>
+
+export const CustomerCaseItem = Type.Object(sharedMembers, { title: 'CustomerCaseItem' })
+export type CustomerCaseItem = Static<typeof CustomerCaseItem>
+
+const wholeMembers = { description: Type.String(), timeline: Type.Array(TimelineEntry) }
+
+export const StaffCase = Type.Object(
+  { ...sharedMembers, ...staffMembers, ...wholeMembers, notes: Type.Array(StaffNote) },
+  { title: 'StaffCase' },
+)
+export type StaffCase = Static<typeof StaffCase>
+
+export const CustomerCase = Type.Object(
+  { ...sharedMembers, ...wholeMembers, notes: Type.Array(CustomerNote) },
+  { title: 'CustomerCase' },
+)
+export type CustomerCase = Static<typeof CustomerCase>
+
+/** All that the sender of the public form learns. */
+export const CaseReceipt = Type.Object({ number: CaseNumber }, { title: 'CaseReceipt' })
+export type CaseReceipt = Static<typeof CaseReceipt>
+
+/** The serialiser takes the first shape that fits, so the richest stands first. */
+export const CaseView = Type.Union([StaffCase, CustomerCase])
+export type CaseView = Static<typeof CaseView>
+export const CaseItemView = Type.Union([StaffCaseItem, CustomerCaseItem])
+export type CaseItemView = Static<typeof CaseItemView>
+export const OpenedCase = Type.Union([StaffCase, CustomerCase, CaseReceipt])
+export type OpenedCase = Static<typeof OpenedCase>
+export const NoteView = Type.Union([CustomerNote, StaffNote])
+export type NoteView = Static<typeof NoteView>
+
+export const useResolve = defineError(
+  409,
+  'use_resolve',
+  'A case is resolved with an outcome and a summary, at its own address.',
+)
+export const caseClosed = defineError(
+  409,
+  'case_closed',
+  'The case is closed. Open another one to go on.',
+)
+export const customerFixedByOrder = defineError(
+  409,
+  'customer_fixed_by_order',
+  'The case belongs to an order, and with it to the customer of that order.',
+)

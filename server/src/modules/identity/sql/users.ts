@@ -1,0 +1,151 @@
+import type { Id } from '../../../kernel/id.ts'
+import type { StaffRole } from '../../../kernel/permissions.ts'
+import type { Db, Tx } from '../../../platform/database.ts'
+import { sql } from '../../../platform/sql.ts'
+import type { Audience, UserRole } from '../schema.ts'
+
+/** A login without its password. */
+export interface UserRow {
+  readonly id: Id<'usr'>
+  readonly audience: Audience
+  readonly email: string
+  readonly name: string
+  readonly role: UserRole
+  readonly customerId: Id<'cus'> | null
+  readonly emailVerified: boolean
+  readonly mfaEnabled: boolean
+  readonly active: boolean
+  readonly version: number
+  readonly createdAt: Date
+}
+
+export interface UserWithPassword extends UserRow {
+  readonly passwordHash: string
+}
+
+export interface NewUser {
+  readonly id: Id<'usr'>
+  readonly audience: Audience
+  readonly email: string
+  readonly emailKey: string
+  readonly name: string
+  readonly passwordHash: string
+  readonly role: UserRole
+  readonly customerId: Id<'cus'> | null
+  readonly createdAt: Date
+}
+
+/** False when the audience has a login with that e-mail already; its version is 1 else. */
+export async function insertUser(tx: Tx, user: NewUser): Promise<boolean> {
+  const inserted = await tx.run(sql`
+    insert into users
+      (id, audience, email, email_key, name, password_hash, role, customer_id,
+        email_verified, mfa_enabled, active, version, created_at, updated_at)
+    values (${user.id}, ${user.audience}, ${user.email}, ${user.emailKey}, ${user.name},
+      ${user.passwordHash}, ${user.role}, ${user.customerId}, false, false, true, 1,
+      ${user.createdAt}, ${user.createdAt})
+    on conflict (audience, email_key) do nothing`)
+  return inserted === 1
+}
+
+export async function findUserByEmail(
+  db: Db,
+  audience: Audience,
+  emailKey: string,
+): Promise<UserWithPassword | undefined> {
+  return await db.maybeOne<UserWithPassword>(sql`
+    select ${userColumns}, password_hash
+    from users where audience = ${audience} and email_key = ${emailKey}`)
+}
+
+export async function findUser(db: Db, id: Id<'usr'>): Promise<UserWithPassword | undefined> {
+  return await db.maybeOne<UserWithPassword>(sql`
+    select ${userColumns}, password_hash from users where id = ${id}`)
+}
+
+/** Held while sessions are begun or ended, so that neither overtakes a new password. */
+export async function lockUser(tx: Tx, id: Id<'usr'>): Promise<UserWithPassword | undefined> {
+  return await tx.maybeOne<UserWithPassword>(sql`
+    select ${userColumns}, password_hash from users where id = ${id} for update`)
+}
+
+export async function updatePassword(
+  tx: Tx,
+  { id, passwordHash, now }: { id: Id<'usr'>; passwordHash: string; now: Date },
+): Promise<UserRow> {
+  return await tx.one<UserRow>(sql`
+    update users set password_hash = ${passwordHash}, version = version + 1, updated_at = ${now}
+    where id = ${id} returning ${userColumns}`)
+}
+
+export async function updateRole(
+  tx: Tx,
+  { id, role, now }: { id: Id<'usr'>; role: StaffRole; now: Date },
+): Promise<UserRow> {
+  return await tx.one<UserRow>(sql`
+    update users set role = ${role}, version = version + 1, updated_at = ${now}
+    where id = ${id} returning ${userColumns}`)
+}
+
+export async function updateInactive(
+  tx: Tx,
+  { id, now }: { id: Id<'usr'>; now: Date },
+): Promise<UserRow> {
+  return await tx.one<UserRow>(sql`
+    update users set active = false, version = version + 1, updated_at = ${now}
+    where id = ${id} returning ${userColumns}`)
+}
+
+export async function hasStaff(db: Db): Promise<boolean> {
+  const { found } = await db.one<{ found: boolean }>(sql`
+    select exists (select 1 from users where audience = 'staff') as found`)
+  return found
+}
+
+export async function hasOtherActiveAdmin(db: Db, id: Id<'usr'>): Promise<boolean> {
+  const { found } = await db.one<{ found: boolean }>(sql`
+    select exists (
+      select 1 from users
+      where audience = 'staff' and role = 'admin' and active and id <> ${id}) as found`)
+  return found
+}
+
+/** How many names one reply may need: a page, with a few people an item. */
+const maxNames = 1000
+
+/** What people are called who act in timelines and notes; ids that are no login's are left out. */
+export async function listUserNames(
+  db: Db,
+  ids: readonly string[],
+): Promise<Map<string, string>> {
+  if (ids.length === 0) return new Map()
+  const rows = await db.many<{ id: string; name: string }>(sql`
+    select id, name from users where id = any(${[...new Set(ids)]}::text[]) limit ${maxNames}`)
+  return new Map(rows.map(({ id, name }) => [id, name]))
+}
+
+const userColumns = sql`id, audience, email, name, role, customer_id, email_verified, mfa_enabled,
+  active, version, created_at`
+
+/** Takes the one row that stands for the staff as a whole; made where it is missing. */
+export async function lockStaffRoster(tx: Tx): Promise<SetupToken> {
+  return await tx.one<SetupToken>(sql`
+    insert into staff_roster as roster (id) values ('staff')
+    on conflict (id) do update set setup_token_hash = roster.setup_token_hash
+    returning setup_token_hash, setup_expires_at`)
+}
+
+export interface SetupToken {
+  readonly setupTokenHash: string | null
+  readonly setupExpiresAt: Date | null
+}
+
+export async function updateSetupToken(
+  tx: Tx,
+  { setupTokenHash, setupExpiresAt }: SetupToken,
+): Promise<void> {
+  await tx.run(sql`
+    update staff_roster
+    set setup_token_hash = ${setupTokenHash}, setup_expires_at = ${setupExpiresAt}
+    where id = 'staff'`)
+}

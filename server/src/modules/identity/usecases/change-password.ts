@@ -1,0 +1,53 @@
+import { notFound } from '../../../kernel/errors.ts'
+import { inTx, spend, type AppContext } from '../../../platform/context.ts'
+import { emit } from '../../../platform/outbox.ts'
+import { userPasswordChanged } from '../events.ts'
+import { emailKeyOf } from '../rules.ts'
+import { wrongPassword, type PasswordChange } from '../schema.ts'
+import { findUser, lockUser, updatePassword } from '../sql/users.ts'
+import { hashNewPassword } from './new-password.ts'
+import {
+  beginSession,
+  endAllSessions,
+  openSession,
+  signedInActor,
+  type Device,
+  type OpenedSession,
+} from './sessions.ts'
+import { accountOf } from './sign-in.ts'
+
+/**
+ * Replaces the password of whoever asks, ends all sessions of the login and begins a new one.
+ * Throws 422 for a wrong current password (counted like a failed sign-in) and 400 for a weak new one.
+ */
+export async function changePassword(
+  ctx: AppContext,
+  { currentPassword, newPassword }: PasswordChange,
+  device: Device,
+): Promise<OpenedSession> {
+  const { userId } = signedInActor(ctx)
+  const known = await findUser(ctx.db, userId)
+  if (!known) throw notFound()
+  const account = accountOf(known.audience, emailKeyOf(known.email))
+  await spend(ctx, 'loginByAccount', account)
+  if (!(await ctx.passwords.verify(known.passwordHash, currentPassword))) throw wrongPassword()
+  const passwordHash = await hashNewPassword(ctx, {
+    password: newPassword,
+    owner: known,
+    pointer: '/newPassword',
+  })
+  const begun = await inTx(ctx, async (ctx) => {
+    const { now } = ctx
+    const before = await lockUser(ctx.db, userId)
+    // Another change won: what was typed as the current password no longer is.
+    if (before?.passwordHash !== known.passwordHash) throw wrongPassword()
+    const user = await updatePassword(ctx.db, { id: userId, passwordHash, now })
+    const { version: rootVersion } = user
+    await emit(ctx, userPasswordChanged({ rootId: userId, rootVersion, data: {} }))
+    await endAllSessions(ctx, { userId, except: null, reason: 'password_changed' })
+    return await beginSession(ctx, user, device)
+  })
+  await ctx.invalidation.publish('user', userId)
+  await ctx.limits.forget('loginByAccount', account)
+  return await openSession(ctx, begun)
+}

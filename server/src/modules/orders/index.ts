@@ -1,0 +1,42 @@
+import type { Module } from '../../http/module.ts'
+import { events } from './events.ts'
+import { routes } from './routes.ts'
+
+export const ordersModule: Module = {
+  name: 'orders',
+  endpoints: routes,
+  events,
+  listeners: [],
+  jobs: [],
+}
+
+export { OrderCancelled, OrderConfirmed, OrderPlaced } from './events.ts'
+export {
+  amountTooLarge,
+  CustomerInput,
+  mixedCurrency,
+  Order,
+  OrderCase,
+  OrderItems,
+  OrderParams,
+  serviceUnavailable,
+  tooManyOpenOrders,
+} from './schema.ts'
+export { listExpired, lockOrder, type OrderRow } from './sql.ts'
+export {
+  authenticateOrderToken,
+  cancelOrder,
+  changeStatus,
+  getOrder,
+  getOrderForCase,
+  linkCase,
+  orderTokenOf,
+  placeOrder,
+  placeOrderFor,
+  readWhole,
+  renderCase,
+  requireOwnOrder,
+  setCaseStatus,
+  settleLedger,
+  writeLedger,
+} from './usecases/index.ts'

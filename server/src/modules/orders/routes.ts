@@ -1,0 +1,115 @@
+import { endpoint, type Endpoint } from '../../http/endpoint.ts'
+import {
+  amountTooLarge,
+  ChangeStatus,
+  mixedCurrency,
+  Order,
+  OrderFilters,
+  OrderParams,
+  OrderSummary,
+  PatchOrder,
+  PlaceOrder,
+  refundChoiceRequired,
+  serviceUnavailable,
+  tooManyOpenOrders,
+} from './schema.ts'
+import { invalidTransition } from '../../kernel/errors.ts'
+import { answer } from '../../http/endpoint.ts'
+import { changeStatus, getOrder, listOrders, patchOrder, placeOrderFor } from './usecases/index.ts'
+
+export const routes: readonly Endpoint[] = [
+  endpoint(
+    'POST /api/orders',
+    {
+      summary: 'Place an order',
+      description:
+        'By a customer for themselves, or by staff for a customer. Prices come from the catalogue. ' +
+        'The order is `pending` until it is paid and does not expire.',
+      access: ['customer', 'orders:write'],
+      body: PlaceOrder,
+      reply: Order,
+      status: 201,
+      errors: [mixedCurrency, serviceUnavailable, amountTooLarge, tooManyOpenOrders],
+      idempotency: { resume: (ctx, id) => getOrder(ctx, id) },
+      example: {
+        body: {
+          items: [
+            {
+              serviceId: 'svc_01jd8q9yg8e5v9c0m4t7k2x3za',
+              quantity: 1,
+              options: { speed: 'express' },
+              answers: { companyName: 'Analytical Engines Ltd' },
+            },
+          ],
+          note: 'Please call before noon.',
+        },
+      },
+    },
+    async (ctx, { body }) => {
+      const order = await placeOrderFor(ctx, body)
+      return answer(order, { headers: { Location: `/api/orders/${order.id}` } })
+    },
+  ),
+  endpoint(
+    'GET /api/orders',
+    {
+      summary: 'List orders',
+      description: 'A customer sees their own, staff see all.',
+      access: ['customer', 'orders:read'],
+      query: OrderFilters,
+      list: { sorts: ['createdAt', 'total'], defaultSort: '-createdAt' },
+      reply: OrderSummary,
+      example: { query: { status: 'confirmed', limit: '20' } },
+    },
+    (ctx, { page, query }) => listOrders(ctx, { page, filters: filtersIn(query) }),
+  ),
+  endpoint(
+    'GET /api/orders/:id',
+    {
+      summary: 'Read an order',
+      description: 'By its id or its number, with lines, payments, case and timeline.',
+      access: ['customer', 'order-token', 'orders:read'],
+      params: OrderParams,
+      reply: Order,
+      example: { params: { id: 'B-1042' } },
+    },
+    (ctx, { params }) => getOrder(ctx, params.id),
+  ),
+  endpoint(
+    'PATCH /api/orders/:id',
+    {
+      summary: 'Change an order’s note or metadata',
+      description: 'JSON Merge Patch: absent members stay, null clears.',
+      access: ['orders:write'],
+      params: OrderParams,
+      body: PatchOrder,
+      reply: Order,
+      idempotency: { resume: (ctx, id) => getOrder(ctx, id) },
+      example: { params: { id: 'B-1042' }, body: { note: 'Customer prefers e-mail.' } },
+    },
+    (ctx, { params, body, ifMatch }) => patchOrder(ctx, params.id, { patch: body, ifMatch }),
+  ),
+  endpoint(
+    'PATCH /api/orders/:id/status',
+    {
+      summary: 'Move an order along',
+      description:
+        'Cancelling an order with money kept needs `refund`; `full` also needs payments:write.',
+      access: ['orders:write', 'orders:status'],
+      params: OrderParams,
+      body: ChangeStatus,
+      reply: Order,
+      errors: [invalidTransition, refundChoiceRequired],
+      idempotency: { resume: (ctx, id) => getOrder(ctx, id) },
+      example: { params: { id: 'B-1042' }, body: { status: 'in_progress' } },
+    },
+    (ctx, { params, body }) => changeStatus(ctx, params.id, body),
+  ),
+]
+
+/** The filters of the query, without the members that every list has. */
+function filtersIn<Q extends OrderFilters>(query: Q): OrderFilters {
+  const { status, paymentStatus, customerId, q, createdFrom, createdTo } = query
+  const given = { status, paymentStatus, customerId, q, createdFrom, createdTo }
+  return Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined))
+}

@@ -1,0 +1,145 @@
+import {
+  forbidden,
+  invalidInputAt,
+  invalidTransition,
+  notFound,
+  preconditionFailed,
+} from '../../../kernel/errors.ts'
+import { isSmallJson } from '../../../kernel/shapes.ts'
+import { inTx, type Context, type TxContext } from '../../../platform/context.ts'
+import { emit } from '../../../platform/outbox.ts'
+import { getLedger, reserveFullRefund } from '../../payments/index.ts'
+import { OrderCancelled, OrderConfirmed, OrderStatusChanged, OrderUpdated } from '../events.ts'
+import { allowedTransitions, canBecome } from '../rules.ts'
+import {
+  refundChoiceRequired,
+  type ChangeStatus,
+  type Order,
+  type OrderStatus,
+  type PatchOrder,
+} from '../schema.ts'
+import * as sql from '../sql.ts'
+import type { OrderRow } from '../sql.ts'
+import { readWhole, requireOwnOrder } from './read-orders.ts'
+import { writeLedger } from './settle-ledger.ts'
+
+/** JSON Merge Patch of what staff may write on an order. */
+export async function patchOrder(
+  ctx: Context,
+  idOrNumber: string,
+  { patch, ifMatch }: { patch: PatchOrder; ifMatch: number | null },
+): Promise<Order> {
+  if (patch.metadata && !isSmallJson(patch.metadata)) {
+    throw invalidInputAt({ pointer: '/metadata', code: 'maxBytes', message: 'is over 16 KiB' })
+  }
+  const { id } = await requireOwnOrder(ctx, idOrNumber)
+  const metadata = patch.metadata === null ? {} : patch.metadata
+  return await inTx(ctx, async (ctx) => {
+    const change = { note: patch.note, metadata, ifMatch }
+    const row = await sql.updateOrder(ctx.db, id, change, ctx.now)
+    if (!row) throw preconditionFailed()
+    const fields = Object.keys(patch)
+    await emit(ctx, OrderUpdated({ rootId: id, rootVersion: row.version, data: { fields } }))
+    return await readWhole(ctx, row, await getLedger(ctx.db, id))
+  })
+}
+
+/** Moves the order along its machine; 409 with the allowed states where it may not go. */
+export async function changeStatus(
+  ctx: Context,
+  idOrNumber: string,
+  change: ChangeStatus,
+): Promise<Order> {
+  const { id } = await requireOwnOrder(ctx, idOrNumber)
+  return await inTx(ctx, async (ctx) => {
+    const order = await sql.lockOrder(ctx.db, id)
+    if (!order) throw notFound({ detail: 'There is no such order.' })
+    requireAllowed(order, change.status)
+    const row =
+      change.status === 'cancelled'
+        ? await cancelWithMoney(ctx, order, change)
+        : await moveTo(ctx, order, change)
+    return await readWhole(ctx, row, await getLedger(ctx.db, id))
+  })
+}
+
+/**
+ * Cancels in the caller's transaction, under the order's lock. What the provider must be told
+ * follows after the commit: the live payment is ended, and money that still arrives goes back.
+ */
+export async function cancelOrder(
+  ctx: TxContext,
+  order: OrderRow,
+  { reason, kind, refund }: { reason: string | null; kind: string; refund: 'full' | 'none' },
+): Promise<OrderRow> {
+  const facts = refund === 'full' ? await reserveFullRefund(ctx, order.id, 'cancelled') : []
+  const refunding = facts.length > 0 ? await writeLedger(ctx, order, facts) : order
+  const version = refunding.version + 1
+  const row = await sql.setStatus(
+    ctx.db,
+    order.id,
+    { status: 'cancelled', reason, isClosed: true, isStarted: false, version },
+    ctx.now,
+  )
+  const data = { from: order.status, reason: kind, refund }
+  await emit(ctx, OrderCancelled({ rootId: order.id, rootVersion: version, data }))
+  return row
+}
+
+async function cancelWithMoney(
+  ctx: TxContext,
+  order: OrderRow,
+  { reason, refund }: ChangeStatus,
+): Promise<OrderRow> {
+  const kept = order.paid - order.refunded
+  if (kept > 0 && refund === undefined) throw refundChoiceRequired()
+  if (kept > 0 && refund === 'full' && !mayRefund(ctx)) {
+    throw forbidden({ detail: 'Giving money back needs the permission payments:write.' })
+  }
+  const choice = kept > 0 && refund === 'full' ? 'full' : 'none'
+  return await cancelOrder(ctx, order, { reason: reason ?? null, kind: 'staff', refund: choice })
+}
+
+async function moveTo(
+  ctx: TxContext,
+  order: OrderRow,
+  { status, reason }: ChangeStatus,
+): Promise<OrderRow> {
+  const version = order.version + 1
+  const row = await sql.setStatus(
+    ctx.db,
+    order.id,
+    {
+      status,
+      reason: reason ?? null,
+      isClosed: status === 'completed',
+      isStarted: status === 'in_progress',
+      version,
+    },
+    ctx.now,
+  )
+  const fact = { rootId: order.id, rootVersion: version }
+  const isFirstConfirmation = order.status === 'pending' && status === 'confirmed'
+  await emit(
+    ctx,
+    isFirstConfirmation
+      ? OrderConfirmed({ ...fact, data: {} })
+      : OrderStatusChanged({ ...fact, data: { from: order.status, to: status } }),
+  )
+  // A listener within the transaction may have written on the order: its case is then in the row.
+  return isFirstConfirmation ? ((await sql.findOrder(ctx.db, order.id)) ?? row) : row
+}
+
+function requireAllowed(order: OrderRow, to: OrderStatus): void {
+  if (canBecome(order, to)) return
+  const allowed = allowedTransitions(order)
+  const blockedBy = allowed.find((one) => one.to === to)?.blockedBy ?? null
+  throw invalidTransition({
+    detail: `An order that is ${order.status} cannot become ${to} now.`,
+    members: { from: order.status, to, blockedBy, allowedTransitions: allowed },
+  })
+}
+
+function mayRefund({ actor }: Context): boolean {
+  return actor.kind === 'system' || (actor.kind === 'staff' && actor.permissions.has('payments:write'))
+}

@@ -1,0 +1,88 @@
+import { notFound } from '../../../kernel/errors.ts'
+import { mapPage, type Page } from '../../../kernel/page.ts'
+import type { Context } from '../../../platform/context.ts'
+import type { ListQuery } from '../../../platform/list.ts'
+import { listTimeline } from '../../../platform/outbox.ts'
+import { listUserNames } from '../../identity/index.ts'
+import { getLedger, type Ledger } from '../../payments/index.ts'
+import { turnaroundOf } from '../rules.ts'
+import type { Order, OrderFilters, OrderSummary } from '../schema.ts'
+import * as sql from '../sql.ts'
+import type { OrderRow } from '../sql.ts'
+import { audienceOf, renderOrder, renderSummary } from './render-order.ts'
+
+/** Throws 404 where the order does not exist or belongs to somebody else. */
+export async function getOrder(ctx: Context, idOrNumber: string): Promise<Order> {
+  const row = await requireOwnOrder(ctx, idOrNumber)
+  return await readWhole(ctx, row, await getLedger(ctx.db, row.id))
+}
+
+/** The whole order around a row that was just read or written. */
+export async function readWhole(ctx: Context, row: OrderRow, ledger: Ledger): Promise<Order> {
+  const audience = audienceOf(ctx)
+  const [lines, timeline] = await Promise.all([
+    sql.listLines(ctx.db, row.id),
+    listTimeline(ctx, row.id, audience),
+  ])
+  const people = timeline.flatMap((event) =>
+    event.actorId !== null && (audience === 'staff' || event.actorKind !== 'staff')
+      ? [event.actorId]
+      : [],
+  )
+  const names = people.length > 0 ? await listUserNames(ctx.db, people) : new Map<string, string>()
+  return renderOrder(audience, { row, lines, ledger, timeline, names })
+}
+
+/** Customers see their own orders whatever they filter by; staff see all. */
+export async function listOrders(
+  ctx: Context,
+  { page, filters }: ListQuery<OrderFilters>,
+): Promise<Page<OrderSummary>> {
+  const { actor } = ctx
+  const own = actor.kind === 'customer' ? { ...filters, customerId: actor.customerId } : filters
+  if (actor.kind === 'customer' && filters.customerId && filters.customerId !== actor.customerId) {
+    return { data: [], next: null, ...(page.count ? { total: 0 } : {}) }
+  }
+  return mapPage(await sql.listOrders(ctx.db, { page, filters: own }), renderSummary)
+}
+
+/** The order, for whoever may see it: its customer, its token's holder, staff. 404 for all else. */
+export async function requireOwnOrder(ctx: Context, idOrNumber: string): Promise<OrderRow> {
+  const row = await sql.findOrder(ctx.db, idOrNumber)
+  if (!row || !maySee(ctx, row)) throw notFound({ detail: 'There is no such order.' })
+  return row
+}
+
+/** What crm needs of an order to open its case. */
+export async function getOrderForCase(ctx: Context, orderId: string) {
+  const [row, lines] = await Promise.all([
+    sql.findOrder(ctx.db, orderId),
+    sql.listLines(ctx.db, orderId),
+  ])
+  if (!row) throw notFound({ detail: 'There is no such order.' })
+  return {
+    id: row.id,
+    number: row.number,
+    customerId: row.customerId,
+    customer: { name: row.customerName, email: row.customerEmail },
+    turnaroundDays: turnaroundOf(lines),
+    lineNames: lines.map((line) => line.name),
+    caseId: row.caseId,
+  }
+}
+
+function maySee({ actor }: Context, row: OrderRow): boolean {
+  switch (actor.kind) {
+    case 'customer':
+      return row.customerId === actor.customerId
+    case 'order':
+      return row.id === actor.orderId
+    case 'staff':
+    case 'system':
+      return true
+    case 'anonymous':
+      return false
+    default:
+      return actor satisfies never
+  }
+}

@@ -1,0 +1,57 @@
+import type { Module } from '../../http/module.ts'
+import { events } from './events.ts'
+
+export const paymentsModule: Module = {
+  name: 'payments',
+  endpoints: [],
+  events,
+  listeners: [],
+  jobs: [],
+}
+
+export {
+  PaymentFlagged,
+  RefundRequested,
+  PaymentSucceeded,
+} from './events.ts'
+export {
+  deriveMoney,
+  isFinal,
+  orderPaymentStatuses,
+  type OrderPaymentStatus,
+} from './rules.ts'
+export { PayerPayment, Payment, PaymentFailure, Refund } from './schema.ts'
+export {
+  beginStep,
+  endStep,
+  findPayment,
+  findRefund,
+  listStalePayments,
+  listStaleRefunds,
+  lockPayment,
+  lockRefund,
+  raiseRefundAttempt,
+  touchPayment,
+  type PaymentRow,
+  type RefundRow,
+} from './sql.ts'
+export {
+  abandonAttempt,
+  adoptDispute,
+  adoptRefund,
+  applyObservation,
+  applyRefundObservation,
+  findLivePayment,
+  flagPayment,
+  getLedger,
+  openAttempt,
+  providerKey,
+  recordManualPayment,
+  refundableOf,
+  renderForPayer,
+  renderPayment,
+  renderRefund,
+  reserveFullRefund,
+  reserveRefund,
+  type Ledger,
+} from './usecases.ts'

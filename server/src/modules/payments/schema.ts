@@ -1,0 +1,70 @@
+import { Type, type Static } from 'typebox'
+import { secret } from '../../http/compile.ts'
+import { idOf, Instant, Money, nullable, oneOf } from '../../kernel/shapes.ts'
+
+export const paymentStatuses = [
+  'pending',
+  'requires_action',
+  'processing',
+  'failed',
+  'succeeded',
+  'canceled',
+] as const
+export type PaymentStatus = (typeof paymentStatuses)[number]
+
+export const refundStatuses = [
+  'pending',
+  'requires_action',
+  'succeeded',
+  'failed',
+  'canceled',
+] as const
+export type RefundStatus = (typeof refundStatuses)[number]
+
+export const PaymentFailure = Type.Object({
+  code: Type.String(),
+  declineCode: nullable(Type.String()),
+  message: Type.String(),
+})
+export type PaymentFailure = Static<typeof PaymentFailure>
+
+export const Dispute = Type.Object({
+  id: idOf('dsp'),
+  status: Type.String(),
+  amount: Money,
+  reason: Type.String(),
+  dueBy: nullable(Instant),
+})
+
+const paymentMembers = {
+  id: idOf('pay'),
+  provider: oneOf(['stripe', 'manual']),
+  status: oneOf(paymentStatuses),
+  amount: Money,
+  providerRef: nullable(Type.String()),
+  url: nullable(Type.String({ description: 'the hosted page, while it can be paid' })),
+  failure: nullable(PaymentFailure),
+  dispute: nullable(Dispute),
+  createdAt: Instant,
+}
+
+/** A payment as everybody who may see the order sees it. */
+export const Payment = Type.Object(paymentMembers)
+export type Payment = Static<typeof Payment>
+
+/** A payment as its payer sees it: with what the browser needs to complete it. */
+export const PayerPayment = Type.Object({
+  ...paymentMembers,
+  clientSecret: secret(nullable(Type.String())),
+})
+export type PayerPayment = Static<typeof PayerPayment>
+
+export const Refund = Type.Object({
+  id: idOf('ref'),
+  paymentId: idOf('pay'),
+  amount: Money,
+  status: oneOf(refundStatuses),
+  reason: Type.String(),
+  createdAt: Instant,
+})
+export type Refund = Static<typeof Refund>

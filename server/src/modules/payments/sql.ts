@@ -1,0 +1,261 @@
+import type { Id } from '../../kernel/id.ts'
+import type { Db, Tx } from '../../platform/database.ts'
+import { json, sql } from '../../platform/sql.ts'
+import type { PaymentFailure, PaymentStatus, RefundStatus } from './schema.ts'
+
+export interface PaymentRow {
+  readonly orderId: Id<'ord'>
+  readonly id: Id<'pay'>
+  readonly provider: 'stripe' | 'manual'
+  readonly mode: 'intent' | 'hosted' | 'manual'
+  readonly status: PaymentStatus
+  readonly amount: number
+  readonly currency: string
+  readonly providerRef: string | null
+  readonly intentRef: string | null
+  readonly clientSecret: string | null
+  readonly url: string | null
+  /** The amount that a change under way will give it at the provider. */
+  readonly nextAmount: number | null
+  readonly failure: PaymentFailure | null
+  /** How many calls have had a definite answer: the `n` of the next key. */
+  readonly attempt: number
+  readonly flag: string | null
+  readonly step: string | null
+  readonly stepAt: Date | null
+  readonly createdAt: Date
+}
+
+export interface RefundRow {
+  readonly orderId: Id<'ord'>
+  readonly id: Id<'ref'>
+  readonly paymentId: Id<'pay'>
+  readonly status: RefundStatus
+  readonly amount: number
+  readonly currency: string
+  readonly reason: string
+  readonly providerRef: string | null
+  readonly attempt: number
+  readonly createdAt: Date
+}
+
+export interface DisputeRow {
+  readonly orderId: Id<'ord'>
+  readonly providerRef: string
+  readonly id: Id<'dsp'>
+  readonly paymentId: Id<'pay'>
+  readonly status: string
+  readonly amount: number
+  readonly currency: string
+  readonly reason: string
+  readonly dueBy: Date | null
+}
+
+/** Orders have few payments; a list longer than this is a bug or an attack. */
+const maxRows = 200
+
+const paymentColumns = sql`order_id, id, provider, mode, status, amount, currency, provider_ref,
+  intent_ref, client_secret, url, next_amount, failure, attempt, flag, step, step_at, created_at`
+
+const refundColumns = sql`order_id, id, payment_id, status, amount, currency, reason, provider_ref,
+  attempt, created_at`
+
+export const listPayments = (db: Db, orderId: string): Promise<PaymentRow[]> =>
+  db.many(sql`
+    select ${paymentColumns} from payments
+    where order_id = ${orderId} order by created_at, id limit ${maxRows}`)
+
+export const listRefunds = (db: Db, orderId: string): Promise<RefundRow[]> =>
+  db.many(sql`
+    select ${refundColumns} from refunds
+    where order_id = ${orderId} order by created_at, id limit ${maxRows}`)
+
+export const listDisputes = (db: Db, orderId: string): Promise<DisputeRow[]> =>
+  db.many(sql`
+    select order_id, id, payment_id, provider_ref, status, amount, currency, reason, due_by
+    from disputes
+    where order_id = ${orderId} order by created_at, id limit ${maxRows}`)
+
+export const findPayment = (
+  db: Db,
+  orderId: string,
+  paymentId: string,
+): Promise<PaymentRow | undefined> =>
+  db.maybeOne(sql`
+    select ${paymentColumns} from payments where order_id = ${orderId} and id = ${paymentId}`)
+
+export const lockPayment = (
+  tx: Tx,
+  orderId: string,
+  paymentId: string,
+): Promise<PaymentRow | undefined> =>
+  tx.maybeOne(sql`
+    select ${paymentColumns} from payments
+    where order_id = ${orderId} and id = ${paymentId} for update`)
+
+/** The one attempt that may still be paid. */
+export const findLivePayment = (db: Db, orderId: string): Promise<PaymentRow | undefined> =>
+  db.maybeOne(sql`
+    select ${paymentColumns} from payments
+    where order_id = ${orderId} and provider = 'stripe'
+      and status in ('pending', 'requires_action', 'processing', 'failed')`)
+
+export interface NewPayment {
+  readonly orderId: Id<'ord'>
+  readonly id: Id<'pay'>
+  readonly provider: 'stripe' | 'manual'
+  readonly mode: 'intent' | 'hosted' | 'manual'
+  readonly status: PaymentStatus
+  readonly amount: number
+  readonly currency: string
+  readonly reference?: string
+  readonly receivedAt?: Date
+}
+
+export const insertPayment = (tx: Tx, payment: NewPayment, now: Date): Promise<PaymentRow> =>
+  tx.one(sql`
+    insert into payments (order_id, id, provider, mode, status, amount, currency, reference,
+      received_at, created_at, updated_at, checked_at)
+    values (${payment.orderId}, ${payment.id}, ${payment.provider}, ${payment.mode},
+      ${payment.status}, ${payment.amount}, ${payment.currency}, ${payment.reference ?? null},
+      ${payment.receivedAt ?? null}::timestamptz, ${now}, ${now}, ${now})
+    returning ${paymentColumns}`)
+
+/** A call to the provider begins: the key it will use is fixed by the row. */
+export const beginStep = (
+  tx: Tx,
+  payment: PaymentRow,
+  { step, nextAmount }: { step: string; nextAmount: number | null },
+  now: Date,
+): Promise<number> =>
+  tx.run(sql`
+    update payments set step = ${step}, step_at = ${now}, next_amount = ${nextAmount},
+      updated_at = ${now}
+    where order_id = ${payment.orderId} and id = ${payment.id}`)
+
+/** The call has had its answer; a definite one raises `attempt`, so the next key is another. */
+export const endStep = (
+  db: Db,
+  payment: Pick<PaymentRow, 'orderId' | 'id' | 'attempt'>,
+  definite: boolean,
+): Promise<number> =>
+  db.run(sql`
+    update payments set step = null, step_at = null,
+      attempt = case when ${definite}::boolean and attempt = ${payment.attempt}
+        then attempt + 1 else attempt end
+    where order_id = ${payment.orderId} and id = ${payment.id}`)
+
+export interface PaymentChange {
+  readonly status: PaymentStatus
+  readonly amount: number
+  readonly providerRef: string | null
+  readonly intentRef: string | null
+  readonly clientSecret: string | null
+  readonly url: string | null
+  readonly failure: PaymentFailure | null
+  readonly flag: string | null
+}
+
+/** What the provider was seen to say, under the row's lock. */
+export const setPayment = (
+  tx: Tx,
+  payment: Pick<PaymentRow, 'orderId' | 'id'>,
+  change: PaymentChange,
+  now: Date,
+): Promise<number> =>
+  tx.run(sql`
+    update payments set status = ${change.status}, amount = ${change.amount}, next_amount = null,
+      provider_ref = ${change.providerRef}, intent_ref = ${change.intentRef},
+      client_secret = ${change.clientSecret}, url = ${change.url},
+      failure = ${change.failure && json(change.failure)}::jsonb, flag = ${change.flag},
+      updated_at = ${now}, checked_at = ${now}
+    where order_id = ${payment.orderId} and id = ${payment.id}`)
+
+export const touchPayment = (
+  db: Db,
+  payment: Pick<PaymentRow, 'orderId' | 'id'>,
+  now: Date,
+): Promise<number> =>
+  db.run(sql`
+    update payments set checked_at = ${now}
+    where order_id = ${payment.orderId} and id = ${payment.id}`)
+
+/**
+ * Live attempts whose provider should be asked: two minutes after the last look at first, then ever
+ * more rarely as they grow old (an eighth of their age).
+ */
+export const listStalePayments = (db: Db, now: Date, limit: number): Promise<PaymentRow[]> =>
+  db.many(sql`
+    select ${paymentColumns} from payments
+    where provider = 'stripe' and status in ('pending', 'requires_action', 'processing', 'failed')
+      and checked_at < ${now}::timestamptz
+        - greatest(interval '2 minutes', (${now}::timestamptz - created_at) / 8)
+    order by checked_at limit ${limit}`)
+
+export const insertRefund = (
+  tx: Tx,
+  refund: Omit<RefundRow, 'attempt' | 'createdAt'>,
+  now: Date,
+): Promise<RefundRow> =>
+  tx.one(sql`
+    insert into refunds (order_id, id, payment_id, status, amount, currency, reason, provider_ref,
+      created_at, updated_at, checked_at)
+    values (${refund.orderId}, ${refund.id}, ${refund.paymentId}, ${refund.status},
+      ${refund.amount}, ${refund.currency}, ${refund.reason}, ${refund.providerRef}, ${now}, ${now},
+      ${now})
+    returning ${refundColumns}`)
+
+export const findRefund = (
+  db: Db,
+  orderId: string,
+  refundId: string,
+): Promise<RefundRow | undefined> =>
+  db.maybeOne(sql`
+    select ${refundColumns} from refunds where order_id = ${orderId} and id = ${refundId}`)
+
+export const lockRefund = (
+  tx: Tx,
+  orderId: string,
+  refundId: string,
+): Promise<RefundRow | undefined> =>
+  tx.maybeOne(sql`
+    select ${refundColumns} from refunds
+    where order_id = ${orderId} and id = ${refundId} for update`)
+
+export const setRefund = (
+  tx: Tx,
+  refund: Pick<RefundRow, 'orderId' | 'id'>,
+  change: { status: RefundStatus; providerRef: string | null },
+  now: Date,
+): Promise<number> =>
+  tx.run(sql`
+    update refunds set status = ${change.status}, provider_ref = ${change.providerRef},
+      updated_at = ${now}, checked_at = ${now}
+    where order_id = ${refund.orderId} and id = ${refund.id}`)
+
+/** A definite refusal: the next try has another key. */
+export const raiseRefundAttempt = (
+  db: Db,
+  refund: Pick<RefundRow, 'orderId' | 'id' | 'attempt'>,
+): Promise<number> =>
+  db.run(sql`
+    update refunds set attempt = attempt + 1
+    where order_id = ${refund.orderId} and id = ${refund.id} and attempt = ${refund.attempt}`)
+
+export const listStaleRefunds = (db: Db, now: Date, limit: number): Promise<RefundRow[]> =>
+  db.many(sql`
+    select ${refundColumns} from refunds
+    where status in ('pending', 'requires_action')
+      and checked_at < ${now}::timestamptz
+        - greatest(interval '2 minutes', (${now}::timestamptz - created_at) / 8)
+    order by checked_at limit ${limit}`)
+
+export const upsertDispute = (tx: Tx, dispute: DisputeRow, now: Date): Promise<number> =>
+  tx.run(sql`
+    insert into disputes (order_id, id, payment_id, provider_ref, status, amount, currency, reason,
+      due_by, created_at, updated_at)
+    values (${dispute.orderId}, ${dispute.id}, ${dispute.paymentId}, ${dispute.providerRef},
+      ${dispute.status}, ${dispute.amount}, ${dispute.currency}, ${dispute.reason},
+      ${dispute.dueBy}::timestamptz, ${now}, ${now})
+    on conflict (order_id, id) do update set status = excluded.status, amount = excluded.amount,
+      reason = excluded.reason, due_by = excluded.due_by, updated_at = excluded.updated_at`)
