@@ -1,6 +1,7 @@
 import type { FastifyInstance } from 'fastify'
 import type { TaskList } from 'graphile-worker'
 import type { Authenticator } from './http/access.ts'
+import { pruneKeys } from './http/idempotency.ts'
 import { serve, type HttpSettings } from './http/serve.ts'
 import { describeApi } from './http/openapi.ts'
 import { mountDocs } from './http/docs.ts'
@@ -11,7 +12,8 @@ import type { Clock } from './platform/clock.ts'
 import type { Actor, AppContext, Business, Origin, Ports } from './platform/context.ts'
 import type { Pool } from './platform/database.ts'
 import { createEventRegistry, type EventRegistry } from './platform/events.ts'
-import type { Job } from './platform/jobs.ts'
+import { defineJob, type Job } from './platform/jobs.ts'
+import { pruneLimits } from './platform/limits.ts'
 import { findEvent } from './platform/outbox.ts'
 
 /** What the process hands over: everything that reaches the outside world, and the settings. */
@@ -66,11 +68,17 @@ export async function createApp(options: AppOptions): Promise<App> {
   return {
     http,
     events,
-    jobs: modules.flatMap((module) => module.jobs),
+    jobs: [...modules.flatMap((module) => module.jobs), housekeeping],
     tasks: tasksOf(events, contextFor),
     contextFor,
   }
 }
+
+/** The platform's own tables stay small: keys after a day, limits after their window. */
+const housekeeping = defineJob('prune-platform', '*/10 * * * *', async ({ db, now }) => {
+  await pruneKeys(db, now)
+  await pruneLimits(db, now)
+})
 
 /** Who calls, as the modules that know tokens tell it. */
 function createAuthenticator({ db, ports, clock }: AppOptions): Authenticator {

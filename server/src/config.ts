@@ -89,7 +89,8 @@ type VariableName = (typeof variableNames)[number]
 export function readConfig(environment: Environment = process.env): Config {
   const problems: string[] = []
   const read = createReader(environment, problems)
-  const production = read.choice('NODE_ENV', ['production', 'development', 'test'], '') === 'production'
+  const production =
+    read.choice('NODE_ENV', ['production', 'development', 'test'], '') === 'production'
   const port = read.integer('PORT', { fallback: 3000, minimum: 0, maximum: 65_535 })
   const host = read.text('HOST') ?? '127.0.0.1'
   const stripeSecretKey = read.text('STRIPE_SECRET_KEY')
@@ -97,7 +98,8 @@ export function readConfig(environment: Environment = process.env): Config {
     production,
     port,
     host,
-    publicUrl: read.origin('PUBLIC_URL') ?? `http://${host.includes(':') ? `[${host}]` : host}:${port}`,
+    publicUrl:
+      read.origin('PUBLIC_URL') ?? `http://${host.includes(':') ? `[${host}]` : host}:${port}`,
     dataDir: read.text('DATA_DIR') ?? './data',
     databaseUrl: read.databaseUrl('DATABASE_URL'),
     databaseOwnerUrl: read.databaseUrl('DATABASE_OWNER_URL'),
@@ -155,14 +157,20 @@ function contradictions(config: Config, environment: Environment): string[] {
   if (config.demo && live) {
     problems.push('DEMO=true cannot stand beside a live STRIPE_SECRET_KEY.')
   }
-  if (config.payments === 'stripe' && config.production && config.stripeWebhookSecrets.length === 0) {
+  if (
+    config.payments === 'stripe' &&
+    config.production &&
+    config.stripeWebhookSecrets.length === 0
+  ) {
     problems.push('STRIPE_WEBHOOK_SECRET is needed with Stripe in production.')
   }
   if (config.production && config.databaseUrl && !config.secretKey) {
     problems.push('SECRET_KEY is needed with DATABASE_URL in production.')
   }
   if (config.secretKey !== undefined && !isStrongSecret(config.secretKey)) {
-    problems.push('SECRET_KEY must hold at least 32 random bytes; `openssl rand -hex 32` makes one.')
+    problems.push(
+      'SECRET_KEY must hold at least 32 random bytes; `openssl rand -hex 32` makes one.',
+    )
   }
   if ((config.adminEmail === undefined) !== (config.adminPassword === undefined)) {
     problems.push('ADMIN_EMAIL and ADMIN_PASSWORD go together.')
@@ -218,51 +226,26 @@ interface Reader {
 
 /** Reads one variable at a time; a wrong one adds a sentence to `problems` and yields its default. */
 function createReader(environment: Environment, problems: string[]): Reader {
-  const text = (name: VariableName): string | undefined => environment[name]?.trim() || undefined
-  const complain = (name: VariableName, shape: string): void => {
-    problems.push(`${name} must be ${shape}.`)
-  }
-  const numeric = (
-    name: VariableName,
-    fallback: number,
-    { isGood, shape }: { isGood: (value: number) => boolean; shape: string },
-  ): number => {
+  const text: Reader['text'] = (name) => environment[name]?.trim() || undefined
+  const read = <T>(name: VariableName, fallback: T, { parse, shape }: Shape<T>): T => {
     const given = text(name)
     if (given === undefined) return fallback
-    const value = Number(given)
-    if (isGood(value)) return value
-    complain(name, shape)
-    return fallback
+    const value = parse(given)
+    if (value === undefined) problems.push(`${name} must be ${shape}.`)
+    return value ?? fallback
   }
-  const checked: Reader['checked'] = (name, fallback, isGood, shape) => {
-    const given = text(name)
-    if (given === undefined) return fallback
-    if (isGood(given)) return given
-    complain(name, shape)
-    return fallback
-  }
-  const list: Reader['list'] = (name) =>
-    (text(name) ?? '')
-      .split(',')
-      .map((part) => part.trim())
-      .filter((part) => part !== '')
-  const originShape = 'an address such as https://example.com, without a path'
+  const checked: Reader['checked'] = (name, fallback, isGood, shape) =>
+    read(name, fallback, { parse: (given) => (isGood(given) ? given : undefined), shape })
   return {
     text,
     integer: (name, { fallback, minimum, maximum }) =>
-      numeric(name, fallback, {
-        isGood: (value) => Number.isInteger(value) && value >= minimum && value <= maximum,
+      read(name, fallback, {
+        parse: numberWhere((n) => Number.isInteger(n) && n >= minimum && n <= maximum),
         shape: `a whole number from ${minimum} to ${maximum}`,
       }),
     positive: (name, fallback) =>
-      numeric(name, fallback, { isGood: (value) => value > 0, shape: 'a number above 0' }),
-    flag: (name, fallback) => {
-      const given = text(name)?.toLowerCase()
-      if (given === undefined) return fallback
-      if (['true', 'on', '1', 'yes'].includes(given)) return true
-      if (!['false', 'off', '0', 'no'].includes(given)) complain(name, 'true or false')
-      return false
-    },
+      read(name, fallback, { parse: numberWhere((n) => n > 0), shape: 'a number above 0' }),
+    flag: (name, fallback) => read(name, fallback, { parse: toFlag, shape: 'true or false' }),
     choice: <Choice extends string>(
       name: VariableName,
       choices: readonly Choice[],
@@ -272,27 +255,45 @@ function createReader(environment: Environment, problems: string[]): Reader {
       return checked(name, fallback, isGood, `one of ${choices.join(', ')}`) as Choice
     },
     checked,
-    list,
-    origin: (name) => {
-      const given = text(name)
-      if (given === undefined) return undefined
-      const origin = toOrigin(given)
-      if (origin === undefined) complain(name, originShape)
-      return origin
-    },
-    origins: (name) => {
-      const origins = list(name).map((part) => toOrigin(part))
-      if (origins.includes(undefined)) complain(name, `a list, each ${originShape}`)
-      return origins.filter((origin) => origin !== undefined)
-    },
-    databaseUrl: (name) => {
-      const given = text(name)
-      if (given !== undefined && !/^postgres(ql)?:\/\//.test(given)) {
-        complain(name, 'a postgres:// address')
-      }
-      return given
-    },
+    list: (name) => toList(text(name) ?? ''),
+    origin: (name) => read(name, undefined, { parse: toOrigin, shape: originShape }),
+    origins: (name) => read(name, [], { parse: toOrigins, shape: `a list, each ${originShape}` }),
+    databaseUrl: (name) =>
+      read(name, undefined, { parse: toDatabaseUrl, shape: 'a postgres:// address' }),
   }
+}
+
+/** How a text becomes a value, undefined for one that does not fit, and what fits in words. */
+interface Shape<T> {
+  readonly parse: (text: string) => T | undefined
+  readonly shape: string
+}
+
+const originShape = 'an address such as https://example.com, without a path'
+
+function numberWhere(isGood: (value: number) => boolean): (text: string) => number | undefined {
+  return (text) => (isGood(Number(text)) ? Number(text) : undefined)
+}
+
+function toFlag(text: string): boolean | undefined {
+  if (/^(true|on|1|yes)$/i.test(text)) return true
+  return /^(false|off|0|no)$/i.test(text) ? false : undefined
+}
+
+function toList(text: string): string[] {
+  return text
+    .split(',')
+    .map((part) => part.trim())
+    .filter((part) => part !== '')
+}
+
+function toOrigins(text: string): string[] | undefined {
+  const origins = toList(text).map((part) => toOrigin(part))
+  return origins.every((origin) => origin !== undefined) ? origins : undefined
+}
+
+function toDatabaseUrl(text: string): string | undefined {
+  return /^postgres(ql)?:\/\//.test(text) ? text : undefined
 }
 
 function toOrigin(text: string): string | undefined {

@@ -53,7 +53,10 @@ function holds(actor: Actor, grant: Exclude<Access, 'public'>[number]): boolean 
       return grant === 'order-token'
     case 'staff':
       return grant === 'staff' || actor.permissions.has(grant as Permission)
-    default:
+    case 'anonymous':
+    case 'system':
       return false
+    default:
+      return actor satisfies never
   }
 }

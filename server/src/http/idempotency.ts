@@ -131,8 +131,11 @@ function scopeOf(actor: Actor): string {
       return actor.userId
     case 'order':
       return actor.orderId
+    case 'anonymous':
+    case 'system':
+      return actor.kind
     default:
-      return 'anonymous'
+      return actor satisfies never
   }
 }
 

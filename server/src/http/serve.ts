@@ -6,11 +6,17 @@ import fastify, {
   type FastifyReply,
   type FastifyRequest,
 } from 'fastify'
-import { malformedRequest, methodNotAllowed, notAcceptable, notFound } from '../kernel/errors.ts'
+import {
+  malformedRequest,
+  methodNotAllowed,
+  notAcceptable,
+  notFound,
+  rateLimited,
+} from '../kernel/errors.ts'
 import { newId } from '../kernel/id.ts'
 import type { Actor, AppContext, Origin } from '../platform/context.ts'
 import type { Clock } from '../platform/clock.ts'
-import type { Limits } from '../platform/limits.ts'
+import type { LimitPolicyName, Limits } from '../platform/limits.ts'
 import type { Logger } from '../platform/log.ts'
 import { authenticate, authorize, type Authenticator } from './access.ts'
 import { compileEndpoint, type ServedEndpoint } from './compile.ts'
@@ -18,7 +24,7 @@ import type { Endpoint } from './endpoint.ts'
 import { respond, type RespondOptions } from './respond.ts'
 import { toAppError, toProblem } from './problem.ts'
 import { parseJsonBody } from './json-body.ts'
-import { limitByAddress } from './rate-limit.ts'
+import { limitHeaders } from './rate-limit.ts'
 
 export interface ServeOptions {
   readonly endpoints: readonly Endpoint[]
@@ -149,7 +155,7 @@ function mount(app: FastifyInstance, served: ServedEndpoint, options: ServeOptio
     config: { rawBody: contract.rawBody === true },
     schema: { response: served.replySchemas },
     onRequest: async (request, reply) => {
-      reply.headers(await limitByAddress(options.limits, contract.limit ?? 'default', request.ip))
+      await limitByAddress(options, contract.limit ?? 'default', { request, reply })
       refuseUnreadableReply(request)
       const actor = await authenticate(options.authenticator, {
         authorization: request.headers.authorization,
@@ -171,6 +177,17 @@ declare module 'fastify' {
     /** Who calls; set before the body is read. */
     actor: Actor
   }
+}
+
+/** Takes one point of the address; 429 with `Retry-After` when there was none. */
+async function limitByAddress(
+  { limits }: ServeOptions,
+  name: LimitPolicyName,
+  { request, reply }: { request: FastifyRequest; reply: FastifyReply },
+): Promise<void> {
+  const verdict = await limits.spend(name, request.ip)
+  reply.headers(limitHeaders(name, verdict))
+  if (!verdict.allowed) throw rateLimited({ retryAfterSeconds: verdict.retryAfterSeconds })
 }
 
 /** A known path with a method it does not have is 405 with `Allow`, not 404. */
@@ -222,7 +239,6 @@ function answerFailure(error: unknown, { request, reply, options }: FailedExchan
   if (known?.retryAfterSeconds !== undefined) {
     reply.header('Retry-After', known.retryAfterSeconds)
   }
-  if (known?.facts['headers']) reply.headers(known.facts['headers'] as Record<string, string>)
   if (problem.status === 401) reply.header('WWW-Authenticate', 'Bearer')
   reply
     .code(problem.status)

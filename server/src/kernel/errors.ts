@@ -68,11 +68,7 @@ export function invalidInputAt(...problems: readonly InputProblem[]): AppError {
 }
 
 export const invalidInput = defineError(400, 'invalid_input', 'The request is not valid.')
-export const malformedRequest = defineError(
-  400,
-  'malformed_request',
-  'The request cannot be read.',
-)
+export const malformedRequest = defineError(400, 'malformed_request', 'The request cannot be read.')
 export const invalidCursor = defineError(
   400,
   'invalid_cursor',

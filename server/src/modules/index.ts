@@ -5,9 +5,11 @@ import { crmModule } from './crm/index.ts'
 import { identityModule } from './identity/index.ts'
 import { ordersModule } from './orders/index.ts'
 import { paymentsModule } from './payments/index.ts'
+import { systemModule } from './system/index.ts'
 
 /** The modules, in the order of the module map: whom others use stands first. */
 export const modules: readonly Module[] = [
+  systemModule,
   identityModule,
   catalogModule,
   paymentsModule,

@@ -45,21 +45,8 @@ export interface DatabaseOptions {
 const waitersPerConnection = 50
 
 export function openPool(options: DatabaseOptions): Pool {
-  const driver = new pg.Pool({
-    connectionString: options.url,
-    max: options.size,
-    connectionTimeoutMillis: options.timeoutMs,
-    idleTimeoutMillis: 60_000,
-    keepAlive: true,
-    statement_timeout: options.timeoutMs,
-    idle_in_transaction_session_timeout: options.timeoutMs * 2,
-    lock_timeout: Math.min(3000, options.timeoutMs),
-    application_name: 'bureau',
-  })
-  // Without a listener an idle connection that breaks would end the process.
-  driver.on('error', options.onError)
-  driver.on('connect', (client) => client.on('error', options.onError))
-  let statements = 0
+  const driver = openDriver(options)
+  const sender = createSender(options)
 
   async function withClient<T>(work: (client: pg.PoolClient) => Promise<T>): Promise<T> {
     if (driver.waitingCount >= options.size * waitersPerConnection) {
@@ -79,42 +66,25 @@ export function openPool(options: DatabaseOptions): Pool {
     }
   }
 
-  async function send<Row extends object>(
-    client: pg.PoolClient,
-    statement: Sql,
-  ): Promise<SentResult<Row>> {
-    const { text, name, values } = compile(statement)
-    statements += 1
-    const result = await client.query({
-      text,
-      values: [...values],
-      rowMode: 'array',
-      ...(options.namedStatements && name !== '' ? { name } : {}),
-    })
-    return { rows: toObjects<Row>(result), count: result.rowCount ?? 0 }
-  }
-
   /** A plan gone stale (0A000) or forgotten (26000) is no failure: another connection has it right. */
   async function sendAlone<Row extends object>(statement: Sql): Promise<SentResult<Row>> {
     try {
-      return await withClient((client) => send<Row>(client, statement))
+      return await withClient((client) => sender.send<Row>(client, statement))
     } catch (error) {
       if (!isStalePlan(error)) throw error
-      return await withClient((client) => send<Row>(client, statement))
+      return await withClient((client) => sender.send<Row>(client, statement))
     }
   }
 
   async function transaction<T>(work: (tx: Tx) => Promise<T>): Promise<T> {
     return await withClient(async (client) => {
-      statements += 2
-      await client.query('begin')
+      await sender.sendText(client, 'begin')
       try {
-        const tx: Tx = {
+        const outcome = await work({
           kind: 'transaction',
-          ...queryable((statement) => send(client, statement)),
-        }
-        const outcome = await work(tx)
-        await client.query('commit')
+          ...queryable((statement) => sender.send(client, statement)),
+        })
+        await sender.sendText(client, 'commit')
         return outcome
       } catch (error) {
         await client.query('rollback').catch(options.onError)
@@ -127,9 +97,56 @@ export function openPool(options: DatabaseOptions): Pool {
     kind: 'pool',
     ...queryable(sendAlone),
     transaction,
-    statementCount: () => statements,
+    statementCount: sender.count,
     driver,
     close: () => driver.end(),
+  }
+}
+
+function openDriver({ url, size, timeoutMs, onError }: DatabaseOptions): pg.Pool {
+  const driver = new pg.Pool({
+    connectionString: url,
+    max: size,
+    connectionTimeoutMillis: timeoutMs,
+    idleTimeoutMillis: 60_000,
+    keepAlive: true,
+    statement_timeout: timeoutMs,
+    idle_in_transaction_session_timeout: timeoutMs * 2,
+    lock_timeout: Math.min(3000, timeoutMs),
+    application_name: 'bureau',
+  })
+  // Without a listener an idle connection that breaks would end the process.
+  driver.on('error', onError)
+  driver.on('connect', (client) => client.on('error', onError))
+  return driver
+}
+
+interface Sender {
+  send<Row extends object>(client: pg.PoolClient, statement: Sql): Promise<SentResult<Row>>
+  sendText(client: pg.PoolClient, text: string): Promise<void>
+  count(): number
+}
+
+/** Sends statements on a given connection, by name where names may be used, and counts them. */
+function createSender({ namedStatements }: DatabaseOptions): Sender {
+  let statements = 0
+  return {
+    send: async <Row extends object>(client: pg.PoolClient, statement: Sql) => {
+      const { text, name, values } = compile(statement)
+      statements += 1
+      const result = await client.query({
+        text,
+        values: [...values],
+        rowMode: 'array',
+        ...(namedStatements && name !== '' ? { name } : {}),
+      })
+      return { rows: toObjects<Row>(result), count: result.rowCount ?? 0 }
+    },
+    sendText: async (client, text) => {
+      statements += 1
+      await client.query(text)
+    },
+    count: () => statements,
   }
 }
 
@@ -216,7 +233,9 @@ function isStalePlan(error: unknown): boolean {
 function leavesConnectionUnusable(error: unknown): boolean {
   const state = sqlStateOf(error)
   if (state === undefined) return !(error instanceof AppError)
-  return isStalePlan(error) || state.startsWith('08') || state.startsWith('57P') || state === '25006'
+  return (
+    isStalePlan(error) || state.startsWith('08') || state.startsWith('57P') || state === '25006'
+  )
 }
 
 const unavailableStates = new Set(['53300', '53400', '57014', '55P03', '25006'])
@@ -231,5 +250,9 @@ function asUnavailable(error: unknown): AppError | undefined {
       ? /^E[A-Z]+$/.test(code) || /timeout|terminated|not queryable|Connection/.test(error.message)
       : state.startsWith('08') || state.startsWith('57P') || unavailableStates.has(state)
   if (!isDown) return undefined
-  return unavailable({ retryAfterSeconds: 1, facts: { reason: error.message, state }, cause: error })
+  return unavailable({
+    retryAfterSeconds: 1,
+    facts: { reason: error.message, state },
+    cause: error,
+  })
 }

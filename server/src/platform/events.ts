@@ -56,7 +56,7 @@ export function defineEvent<S extends TObject>(
   })
   // A function's own `name` is read-only: only defineProperty can give it the event's.
   const event = Object.defineProperty(Object.assign(make, type), 'name', { value: name })
-  return event as DefinedEvent<S>
+  return event
 }
 
 /** The fact alone, for whoever will give it its root and version. */

@@ -34,73 +34,31 @@ const freshForMs = 1000
 const reconnectAfterMs = 500
 
 export async function startInvalidation(options: InvalidationOptions): Promise<Invalidation> {
-  const { db, directUrl, log } = options
+  const { db } = options
   const node = randomUUID()
   const subscribers = new Map<string, ((key: string | null) => void)[]>()
-  let client: pg.Client | undefined
   let lastHeartbeat = Number.NEGATIVE_INFINITY
-  let stopped = false
-  let timer: NodeJS.Timeout | undefined
 
   const tell = (topic: string, key: string | null): void => {
     for (const forget of subscribers.get(topic) ?? []) forget(key)
   }
-  const emptyAll = (): void => {
-    for (const topic of subscribers.keys()) tell(topic, null)
-  }
-  const hear = (payload: string): void => {
-    const [sender = '', topic = '', ...rest] = payload.split(' ')
-    if (topic === 'heartbeat') {
-      if (sender === node) lastHeartbeat = Number(rest[0])
-      return
-    }
-    if (sender !== node) tell(topic, rest.join(' '))
-  }
-  const lose = (error?: Error): void => {
-    if (!client || stopped) return
-    log.warn({ err: error }, 'invalidation connection lost: caches are bypassed')
-    client.removeAllListeners('end')
-    client.end().catch(() => undefined)
-    client = undefined
-    lastHeartbeat = Number.NEGATIVE_INFINITY
-    timer = setTimeout(() => void connect(), reconnectAfterMs).unref()
-  }
-  const beat = (): void => {
-    const beating = client
-    if (!beating) return
-    beating
-      .query('select pg_notify($1, $2)', [channel, `${node} heartbeat ${performance.now()}`])
-      .catch((error: Error) => {
-        if (beating === client) lose(error)
-      })
-  }
-  const connect = async (): Promise<void> => {
-    const fresh = new pg.Client({
-      connectionString: directUrl,
-      application_name: 'bureau invalidation',
-      keepAlive: true,
-      connectionTimeoutMillis: 5000,
-    })
-    fresh.on('error', (error) => (fresh === client ? lose(error) : undefined))
-    fresh.on('end', () => (fresh === client ? lose() : undefined))
-    fresh.on('notification', ({ payload }) => hear(payload ?? ''))
-    try {
-      await fresh.connect()
-      await fresh.query(`listen ${channel}`)
-    } catch (error) {
-      fresh.end().catch(() => undefined)
-      log.warn({ err: error }, 'invalidation connection failed')
-      if (!stopped) timer = setTimeout(() => void connect(), reconnectAfterMs).unref()
-      return
-    }
+  const connection = await keepListening(options, {
     // What changed while nobody listened is unknown: caches start empty.
-    emptyAll()
-    client = fresh
-    beat()
-  }
-
-  await connect()
+    onConnected: () => {
+      for (const topic of subscribers.keys()) tell(topic, null)
+    },
+    onLost: () => {
+      lastHeartbeat = Number.NEGATIVE_INFINITY
+    },
+    onNotice: (payload) => {
+      const [sender = '', topic = '', ...rest] = payload.split(' ')
+      if (topic !== heartbeat) return sender === node ? undefined : tell(topic, rest.join(' '))
+      if (sender === node) lastHeartbeat = Number(rest[0])
+    },
+  })
+  const beat = (): void => connection.notify(`${node} ${heartbeat} ${performance.now()}`)
   const heart = setInterval(beat, heartbeatEveryMs).unref()
+  beat()
 
   return {
     isFresh: () => performance.now() - lastHeartbeat < freshForMs,
@@ -112,8 +70,78 @@ export async function startInvalidation(options: InvalidationOptions): Promise<I
       subscribers.set(topic, [...(subscribers.get(topic) ?? []), forget])
     },
     stop: async () => {
-      stopped = true
       clearInterval(heart)
+      await connection.stop()
+    },
+  }
+}
+
+/** The topic of a node's notice to itself; its key is when it was sent. */
+const heartbeat = 'heartbeat'
+
+interface Listening {
+  /** Sends on the listening connection itself; without one it does nothing. */
+  notify(payload: string): void
+  stop(): Promise<void>
+}
+
+interface ListeningEvents {
+  readonly onConnected: () => void
+  readonly onLost: () => void
+  readonly onNotice: (payload: string) => void
+}
+
+/** One LISTEN connection of its own, opened again whenever it breaks. */
+async function keepListening(
+  { directUrl, log }: InvalidationOptions,
+  events: ListeningEvents,
+): Promise<Listening> {
+  let client: pg.Client | undefined
+  let timer: NodeJS.Timeout | undefined
+  let isStopped = false
+
+  const retry = (error: unknown, message: string): void => {
+    log.warn({ err: error }, message)
+    if (!isStopped) timer = setTimeout(() => void connect(), reconnectAfterMs).unref()
+  }
+  const lose = (lost: pg.Client, error?: Error): void => {
+    if (lost !== client || isStopped) return
+    client = undefined
+    events.onLost()
+    lost.end().catch(() => undefined)
+    retry(error, 'invalidation connection lost: caches are bypassed')
+  }
+  const connect = async (): Promise<void> => {
+    const fresh = new pg.Client({
+      connectionString: directUrl,
+      application_name: 'bureau invalidation',
+      keepAlive: true,
+      connectionTimeoutMillis: 5000,
+    })
+    fresh.on('error', (error) => lose(fresh, error))
+    fresh.on('end', () => lose(fresh))
+    fresh.on('notification', ({ payload }) => events.onNotice(payload ?? ''))
+    try {
+      await fresh.connect()
+      await fresh.query(`listen ${channel}`)
+    } catch (error) {
+      fresh.end().catch(() => undefined)
+      return retry(error, 'invalidation connection failed')
+    }
+    events.onConnected()
+    client = fresh
+  }
+
+  await connect()
+  return {
+    notify: (payload) => {
+      const used = client
+      used?.query('select pg_notify($1, $2)', [channel, payload]).catch((error: Error) => {
+        lose(used, error)
+      })
+    },
+    stop: async () => {
+      isStopped = true
       clearTimeout(timer)
       await client?.end()
     },

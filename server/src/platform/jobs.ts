@@ -1,4 +1,10 @@
-import { Logger as JobLogger, parseCronItems, run, type Runner, type TaskList } from 'graphile-worker'
+import {
+  Logger as JobLogger,
+  parseCronItems,
+  run,
+  type Runner,
+  type TaskList,
+} from 'graphile-worker'
 import pg from 'pg'
 import type { AppContext } from './context.ts'
 import type { Logger } from './log.ts'
@@ -45,7 +51,12 @@ export async function startJobs(options: JobsOptions): Promise<{ stop(): Promise
     max: concurrency + 2,
     application_name: 'bureau jobs',
   })
-  pool.on('error', (error) => options.log.warn({ err: error }, 'job queue connection lost'))
+  const report = (error: Error): void => {
+    options.log.warn({ err: error }, 'job queue connection lost')
+  }
+  pool.on('error', report)
+  // A connection in use reports for itself: without a listener it would end the process.
+  pool.on('connect', (client) => client.on('error', report))
   const scheduled: TaskList = Object.fromEntries(
     options.jobs.map((job) => [
       job.name,

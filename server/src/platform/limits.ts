@@ -20,6 +20,7 @@ export const limitPolicies = {
   auth: { points: 30, windowSeconds: minute, shared: false },
   checkout: { points: 60, windowSeconds: minute, shared: false },
   upload: { points: 60, windowSeconds: minute, shared: false },
+  probe: { points: 6000, windowSeconds: minute, shared: false },
   webhook: { points: 6000, windowSeconds: minute, shared: false },
   /** Wrong passwords, by address and by account; unknown accounts count like known ones. */
   loginByAddress: { points: 50, windowSeconds: 15 * minute, shared: true },

@@ -33,6 +33,8 @@ export async function migrate(options: MigrateOptions): Promise<MigrateReport> {
     connectionString: options.ownerUrl,
     application_name: 'bureau migrate',
   })
+  // The statement that meets a lost connection says so; without a listener the process would end.
+  client.on('error', () => undefined)
   await client.connect()
   try {
     // Advisory locks are a hint only (a second coordinator may grant it twice); the primary key of
@@ -45,7 +47,10 @@ export async function migrate(options: MigrateOptions): Promise<MigrateReport> {
       connectionString: options.ownerUrl,
       logger: silentJobLogger,
     })
+    // In one transaction, so that a process that serves meanwhile never sees a right taken away.
+    await client.query('begin')
     const rolesApart = await grantToServer(client, options)
+    await client.query('commit')
     return { applied, rolesApart }
   } finally {
     await client.end()
@@ -126,7 +131,7 @@ async function applyFile(
     await record()
     await client.query('commit')
   } catch (error) {
-    await client.query('rollback')
+    await client.query('rollback').catch(() => undefined)
     throw new Error(`Migration ${name} failed: ${String(error)}`, { cause: error })
   }
 }
@@ -157,20 +162,25 @@ async function grantToServer(client: pg.Client, options: MigrateOptions): Promis
   }
   await client.query(`grant select on schema_migrations to ${role}`)
   await client.query(`grant usage on all sequences in schema public to ${role}`)
-  await grantJobQueue(client, role)
+  await grantJobQueue(client, server)
   return true
 }
 
 /** The queue's own tables have row security on and no policy: one for the serving role opens them. */
-async function grantJobQueue(client: pg.Client, role: string): Promise<void> {
+async function grantJobQueue(client: pg.Client, server: string): Promise<void> {
   const schema = 'graphile_worker'
+  const role = pg.escapeIdentifier(server)
   await client.query(`grant usage on schema ${schema} to ${role}`)
   for (const kind of ['tables', 'sequences', 'functions']) {
     await client.query(`grant all on all ${kind} in schema ${schema} to ${role}`)
   }
+  // Only where it is missing: a policy locks its table, which others may be working on.
   const { rows } = await client.query<{ relname: string }>(
-    `select relname from pg_class where relnamespace = $1::regnamespace and relrowsecurity`,
-    [schema],
+    `select c.relname from pg_class c
+     where c.relnamespace = $1::regnamespace and c.relrowsecurity and not exists (
+       select 1 from pg_policy p join pg_roles r on r.oid = any (p.polroles)
+       where p.polrelid = c.oid and p.polname = 'serving_role' and r.rolname = $2)`,
+    [schema, server],
   )
   for (const { relname } of rows) {
     const table = `${schema}.${pg.escapeIdentifier(relname)}`

@@ -130,7 +130,8 @@ export async function relayEvents(db: Pool, registry: EventRegistry): Promise<nu
         returning root_id, event_id
       )
       select taken.root_id, taken.event_id, events.type
-      from taken join events on events.root_id = taken.root_id and events.id = taken.event_id`)
+      from taken join events on events.root_id = taken.root_id and events.id = taken.event_id
+      order by events.root_id, events.root_version`)
     const jobs = taken.flatMap(({ rootId, eventId, type }) =>
       (registry.after.get(type) ?? []).map((listener) => ({
         identifier: listener.name,

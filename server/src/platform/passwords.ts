@@ -43,7 +43,7 @@ export function createPasswords(): Passwords {
   }
 }
 
-/** The same characters typed on another keyboard are the same password (NIST 800-63B-4, 3.1.1.2). */
+/** Typed on another keyboard it is the same password (NIST 800-63B-4, section 3.1.1.2). */
 function normalise(password: string): string {
   return password.normalize('NFC')
 }

@@ -48,7 +48,10 @@ export function createSecrets(secretKey: string): Secrets {
     decrypt: (purpose, ciphertext) => {
       const bytes = Buffer.from(ciphertext, 'base64url')
       const nonce = bytes.subarray(0, nonceBytes)
-      const decipher = createDecipheriv('aes-256-gcm', keyFor(purpose), nonce)
+      // A tag cut short would be easier to guess: it must have its full length.
+      const decipher = createDecipheriv('aes-256-gcm', keyFor(purpose), nonce, {
+        authTagLength: tagBytes,
+      })
       decipher.setAuthTag(bytes.subarray(nonceBytes, nonceBytes + tagBytes))
       const body = bytes.subarray(nonceBytes + tagBytes)
       return Buffer.concat([decipher.update(body), decipher.final()]).toString('utf8')

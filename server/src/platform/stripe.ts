@@ -153,7 +153,9 @@ export function openStripe(options: StripeOptions): StripePort {
     retrievePayment: (ref) =>
       call(async (stripe) =>
         ref.startsWith('cs_')
-          ? fromSession(await stripe.checkout.sessions.retrieve(ref, { expand: ['payment_intent'] }))
+          ? fromSession(
+              await stripe.checkout.sessions.retrieve(ref, { expand: ['payment_intent'] }),
+            )
           : fromIntent(await stripe.paymentIntents.retrieve(ref)),
       ),
     ...refundCalls(call),
@@ -275,7 +277,11 @@ function toSession(charge: HostedCharge): Stripe.Checkout.SessionCreateParams {
 
 function readSignedEvent(
   stripe: Stripe,
-  { rawBody, signature, secrets }: { rawBody: Buffer; signature: string; secrets: readonly string[] },
+  {
+    rawBody,
+    signature,
+    secrets,
+  }: { rawBody: Buffer; signature: string; secrets: readonly string[] },
 ): ProviderEvent {
   let failure: unknown = new Error('no webhook secret is configured')
   for (const secret of secrets) {

@@ -1,5 +1,5 @@
 import { createHmac, generateKeyPairSync } from 'node:crypto'
-import { exportJWK, importJWK, SignJWT, type JWK } from 'jose'
+import { exportJWK, importJWK, SignJWT, type CryptoKey, type JWK } from 'jose'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { cloneDatabase, type TestDatabase } from '../../test/support/database.ts'
 import { newId } from '../kernel/id.ts'
@@ -125,9 +125,15 @@ describe('verify', () => {
   test('401 for a key of somebody else under our kid, an unknown kid or none', async () => {
     const [header, payload] = partsOf(await tokens.sign(who, now))
     const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
-    for (const kid of [header['kid'], newId('key', now), "' or 1=1 --", '../../dev/null', undefined]) {
+    for (const kid of [
+      String(header['kid']),
+      newId('key', now),
+      "' or 1=1 --",
+      '../../dev/null',
+      undefined,
+    ]) {
       const { kid: _ours, ...rest } = header
-      const given = { ...rest, alg: 'ES256', ...(kid === undefined ? {} : { kid: String(kid) }) }
+      const given = { ...rest, alg: 'ES256', ...(kid === undefined ? {} : { kid }) }
       await refuses(await new SignJWT(payload).setProtectedHeader(given).sign(privateKey))
     }
   })
@@ -190,7 +196,7 @@ describe('signing keys', () => {
     }
   })
 
-  test('after 30 days a new key signs; tokens of the one before verify until they are dead', async () => {
+  test('after 30 days a new key signs; tokens of the one before still verify', async () => {
     const lastMoment = new Date(Math.ceil(now.getTime() / (30 * dayMs)) * 30 * dayMs - secondMs)
     const before = await tokens.sign(who, lastMoment)
     const other = await createTokens({ db, secrets, issuer, log })
@@ -199,15 +205,11 @@ describe('signing keys', () => {
     expect(await other.verify(before, later(lastMoment, 10 * minuteMs))).toMatchObject(who)
   })
 
-  test('a node learns of the key that another one made', async () => {
+  test('a node learns at once of the key that another one made', async () => {
     const unaware = await createTokens({ db, secrets, issuer, log })
     const fresh = later(now, 300 * dayMs)
     const token = await tokens.sign(who, fresh)
-    await expect
-      .poll(() => Promise.resolve(unaware.verify(token, fresh)).catch(() => undefined), {
-        timeout: 5000,
-      })
-      .toMatchObject(who)
+    expect(await unaware.verify(token, fresh)).toMatchObject(who)
   })
 
   test('unknown kids cost one look into the table a second', async () => {

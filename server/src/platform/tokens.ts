@@ -176,7 +176,7 @@ async function openKeyRing({ db, secrets, log }: TokenOptions): Promise<KeyRing>
   /** Sealed under another SECRET_KEY: of no use to anyone who has this one. */
   let unreadable: readonly string[] = []
   let loading: Promise<void> | undefined
-  let loadedAt = Number.NEGATIVE_INFINITY
+  let lookedUpAt = Number.NEGATIVE_INFINITY
   let making: Promise<SigningKey> | undefined
 
   async function load(): Promise<void> {
@@ -187,14 +187,18 @@ async function openKeyRing({ db, secrets, log }: TokenOptions): Promise<KeyRing>
     const readable = opened.filter((key) => key !== undefined)
     keys = new Map(readable.map((key) => [key.id, key]))
     unreadable = rows.map(({ id }) => id).filter((id) => !keys.has(id))
-    loadedAt = performance.now()
   }
 
-  function loadOnce(): Promise<void> {
-    loading ??= load().finally(() => {
-      loading = undefined
-    })
-    return loading
+  /** Another node may have made a key; a flood of invented ones costs a statement a second. */
+  async function lookUp(): Promise<void> {
+    const mayLook = performance.now() - lookedUpAt >= lookUpEveryMs
+    if (!loading && mayLook) {
+      lookedUpAt = performance.now()
+      loading = load().finally(() => {
+        loading = undefined
+      })
+    }
+    await loading
   }
 
   const findOfPeriod = (period: number): SigningKey | undefined =>
@@ -229,8 +233,7 @@ async function openKeyRing({ db, secrets, log }: TokenOptions): Promise<KeyRing>
       return await making
     },
     find: async (id) => {
-      const mayLook = loading !== undefined || performance.now() - loadedAt >= lookUpEveryMs
-      if (!keys.has(id) && mayLook) await loadOnce()
+      if (!keys.has(id)) await lookUp()
       return keys.get(id)
     },
   }

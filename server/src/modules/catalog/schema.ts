@@ -36,13 +36,13 @@ export const categoryHasChildren = defineError(
   'Categories stand below this one: name another parent for them in moveTo.',
 )
 
-export const serviceStatuses = ['draft', 'active', 'archived'] as const
+const serviceStatuses = ['draft', 'active', 'archived'] as const
 export type ServiceStatus = (typeof serviceStatuses)[number]
 
 export const maxSlugLength = 80
-export const maxOptions = 20
-export const maxChoices = 50
-export const maxBulkIds = 1000
+const maxOptions = 20
+const maxChoices = 50
+const maxBulkIds = 1000
 /** Ids in the address instead of the body: proxies cut long addresses. */
 export const maxIdsInQuery = 100
 
@@ -164,7 +164,7 @@ export const ServiceQuery = Type.Object({
 })
 export type ServiceQuery = Static<typeof ServiceQuery>
 
-export const BulkIds = Type.Array(idOf('svc'), { minItems: 1, maxItems: maxBulkIds })
+const BulkIds = Type.Array(idOf('svc'), { minItems: 1, maxItems: maxBulkIds })
 
 export const BulkStatus = strictObject({ ids: BulkIds, status: Status })
 export type BulkStatus = Static<typeof BulkStatus>

@@ -1,5 +1,5 @@
 import { answer, endpoint, type Answer, type Endpoint } from '../../http/endpoint.ts'
-import { invalidTransition } from '../../kernel/errors.ts'
+import { forbidden, invalidTransition, notFound } from '../../kernel/errors.ts'
 import {
   AddNoteInput,
   caseClosed,
@@ -10,6 +10,7 @@ import {
   CaseView,
   ChangeStatusInput,
   customerFixedByOrder,
+  exampleCase,
   NoteView,
   OpenCaseInput,
   OpenedCase,
@@ -24,6 +25,18 @@ import { getOpenedCase, openCase } from './usecases/open-case.ts'
 import { getCase, getStaffCase, listCases } from './usecases/read-cases.ts'
 import { updateCase } from './usecases/update-case.ts'
 
+const {
+  notes: _notes,
+  timeline: _timeline,
+  description: _description,
+  ...exampleItem
+} = exampleCase
+const resolution = {
+  outcome: 'completed',
+  summary: 'Your company is registered.',
+  resolvedAt: '2026-12-01T10:12:00.000Z',
+}
+
 export const routes: readonly Endpoint[] = [
   endpoint(
     'POST /api/crm',
@@ -31,13 +44,14 @@ export const routes: readonly Endpoint[] = [
       summary: 'Open a case',
       description:
         'The public sends `subject`, `description` and `contact` and learns the number alone. A ' +
-        'customer and the holder of an order’s token may add an `orderId` of their own and need no ' +
-        '`contact`. Staff may set everything, and need a `contact` only where neither `customerId` ' +
-        'nor `orderId` says who asks. A member that is not yours to set is 400.',
+        'customer and the holder of an order’s token may add an `orderId` of their own and need ' +
+        'no `contact`. Staff may set everything, and need a `contact` only where neither ' +
+        '`customerId` nor `orderId` says who asks. A member that is not yours to set is 400.',
       access: 'public',
       body: OpenCaseInput,
       reply: OpenedCase,
       status: 201,
+      errors: [forbidden, notFound],
       idempotency: {
         resume: async (ctx, id) => created(await getOpenedCase(ctx, id)),
       },
@@ -63,7 +77,7 @@ export const routes: readonly Endpoint[] = [
       query: CaseFilters,
       list: { sorts: caseSorts, defaultSort: '-createdAt' },
       reply: CaseItemView,
-      example: { query: { status: 'open', sort: '-priority' } },
+      example: { query: { status: 'waiting_customer', sort: '-priority' }, reply: exampleItem },
     },
     (ctx, { query, page }) => listCases(ctx, { filters: query, page }),
   ),
@@ -78,7 +92,7 @@ export const routes: readonly Endpoint[] = [
       access: ['customer', 'order-token', 'crm:read'],
       params: CaseParams,
       reply: CaseView,
-      example: { params: { id: 'C-1042' } },
+      example: { params: { id: 'C-1042' }, reply: exampleCase },
     },
     (ctx, { params }) => getCase(ctx, params.id),
   ),
@@ -87,8 +101,8 @@ export const routes: readonly Endpoint[] = [
     {
       summary: 'Assign and mark a case',
       description:
-        'JSON Merge Patch: absent members stay, null clears. Linking a lead to a customer makes it ' +
-        'a `case`.',
+        'JSON Merge Patch: absent members stay, null clears. Linking a lead to a customer makes ' +
+        'it a `case`.',
       access: ['crm:write'],
       params: CaseParams,
       body: UpdateCaseInput,
@@ -97,7 +111,8 @@ export const routes: readonly Endpoint[] = [
       idempotency: { resume: (ctx, id) => getStaffCase(ctx, id) },
       example: {
         params: { id: 'C-1042' },
-        body: { priority: 'high', tags: ['vat'], dueAt: '2026-12-01T17:00:00.000Z' },
+        body: { priority: 'high', tags: ['vat'], dueAt: '2026-12-02T23:59:59.999Z' },
+        reply: exampleCase,
       },
     },
     (ctx, { params, body, ifMatch }) => updateCase(ctx, params.id, body, ifMatch),
@@ -107,8 +122,8 @@ export const routes: readonly Endpoint[] = [
     {
       summary: 'Change the status of a case',
       description:
-        'To a status in `allowedTransitions` that nothing blocks. A `comment` becomes an internal ' +
-        'note. Cases are resolved at an address of their own.',
+        'To a status in `allowedTransitions` that nothing blocks. A `comment` becomes an ' +
+        'internal note. Cases are resolved at an address of their own.',
       access: ['crm:write'],
       params: CaseParams,
       body: ChangeStatusInput,
@@ -117,7 +132,8 @@ export const routes: readonly Endpoint[] = [
       idempotency: { resume: (ctx, id) => getStaffCase(ctx, id) },
       example: {
         params: { id: 'C-1042' },
-        body: { status: 'waiting_customer', comment: 'Asked for proof of address.' },
+        body: { status: 'waiting_customer', comment: 'She was asked for a proof of address.' },
+        reply: exampleCase,
       },
     },
     (ctx, { params, body, ifMatch }) => changeCaseStatus(ctx, params.id, body, ifMatch),
@@ -141,7 +157,8 @@ export const routes: readonly Endpoint[] = [
       },
       example: {
         params: { id: 'C-1042' },
-        body: { body: 'Your documents have arrived, thank you.', visibility: 'public' },
+        body: { body: 'Please send us a proof of address.', visibility: 'public' },
+        reply: exampleCase.notes[0],
       },
     },
     (ctx, { params, body }) => addNote(ctx, params.id, body),
@@ -161,7 +178,8 @@ export const routes: readonly Endpoint[] = [
       idempotency: { resume: (ctx, id) => getStaffCase(ctx, id) },
       example: {
         params: { id: 'C-1042' },
-        body: { outcome: 'completed', summary: 'Your company is registered.' },
+        body: { outcome: resolution.outcome, summary: resolution.summary },
+        reply: { ...exampleCase, status: 'resolved', resolution },
       },
     },
     (ctx, { params, body }) => resolveCase(ctx, params.id, body),

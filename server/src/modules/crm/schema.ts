@@ -243,6 +243,56 @@ export type OpenedCase = Static<typeof OpenedCase>
 export const NoteView = Type.Union([CustomerNote, StaffNote])
 export type NoteView = Static<typeof NoteView>
 
+/** The case that the documentation shows, as staff see it. */
+export const exampleCase = {
+  id: 'case_01jd8q9yg8e5v9c0m4t7k2x3za',
+  number: 'C-1042',
+  kind: 'case',
+  origin: 'order',
+  subject: 'B-1042: Company formation',
+  description: 'Company formation',
+  status: 'waiting_customer',
+  priority: 'high',
+  contact: { name: 'Ada Lovelace', email: 'ada@example.com', phone: null },
+  customerId: 'cus_01jd8q9yg8e5v9c0m4t7k2x3za',
+  orderId: 'ord_01jd8q9yg8e5v9c0m4t7k2x3za',
+  assignee: { id: 'usr_01jd8q9yg8e5v9c0m4t7k2x3za', name: 'Grace Hopper' },
+  tags: ['vat'],
+  dueAt: '2026-12-02T23:59:59.999Z',
+  overdue: false,
+  resolution: null,
+  notes: [
+    {
+      id: 'note_01jd8q9yg8e5v9c0m4t7k2x3za',
+      body: 'Please send us a proof of address.',
+      visibility: 'public',
+      author: {
+        id: 'usr_01jd8q9yg8e5v9c0m4t7k2x3za',
+        name: 'Grace Hopper',
+        kind: 'staff',
+      },
+      documents: [],
+      createdAt: '2026-11-22T16:58:03.000Z',
+    },
+  ],
+  timeline: [
+    {
+      id: 'evt_01jd8q9yg8e5v9c0m4t7k2x3zb',
+      type: 'case.status_changed',
+      at: '2026-11-22T16:58:04.000Z',
+      actor: { id: 'usr_01jd8q9yg8e5v9c0m4t7k2x3za', name: 'Grace Hopper', kind: 'staff' },
+      data: { from: 'new', to: 'waiting_customer' },
+    },
+  ],
+  allowedTransitions: [
+    { to: 'open', blockedBy: null },
+    { to: 'resolved', blockedBy: 'use_resolve' },
+  ],
+  version: 4,
+  createdAt: '2026-11-22T16:40:21.000Z',
+  updatedAt: '2026-11-22T16:58:04.000Z',
+} as const
+
 export const useResolve = defineError(
   409,
   'use_resolve',

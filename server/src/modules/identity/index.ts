@@ -4,7 +4,6 @@ import { jobs } from './jobs.ts'
 import { routes } from './routes.ts'
 
 export type { CustomerDetails, CustomerRecord, StaffDetails, User } from './schema.ts'
-export { customerRegistered, userRoleChanged } from './events.ts'
 export { createBearerAuthenticator } from './usecases/authenticate.ts'
 export { createCustomerRecord, findCustomer, getCustomer } from './usecases/customers.ts'
 export { registerCustomer } from './usecases/register.ts'

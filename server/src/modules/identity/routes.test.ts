@@ -90,7 +90,7 @@ describe('POST /api/auth/register', () => {
   test.each([
     ['no members', {}, '/email'],
     ['a password of 11 characters', { password: 'abcdefghijk' }, '/password'],
-    ['a password of 129 characters', { password: `${'ab cd'.repeat(26)}` }, '/password'],
+    ['a password of 129 characters', { password: 'ab cd'.repeat(26) }, '/password'],
     ['a password of a megabyte', { password: 'a'.repeat(900_000) }, '/password'],
     ['a common password', { password: 'Password123!' }, '/password'],
     ['a keyboard run', { password: 'qwertyuiopas' }, '/password'],
@@ -122,12 +122,15 @@ describe('POST /api/auth/register', () => {
   })
 
   test('409 email_taken for the same e-mail in other letters, and once only at once', async () => {
-    const emails = ['Zoë@taken.example', 'zoë@TAKEN.example', 'ZOË@taken.example'.normalize('NFD')]
+    const emails = ['Zoë@taken.example', 'zoë@TAKEN.example', 'ZOË@taken.example']
+    emails.push('Zoë@taken.example'.normalize('NFD'))
     const replies = await Promise.all(emails.map((email) => register({ email })))
-    expect(replies.map(({ status }) => status).toSorted()).toEqual([201, 409, 409])
+    expect(replies.map(({ status }) => status).toSorted()).toEqual([201, 409, 409, 409])
     const refused = replies.find(({ status }) => status === 409)
     expect(refused?.body.code).toBe('email_taken')
-    const records = await app.sql(`select id from customers where email_lower like '%@taken.example'`)
+    const records = await app.sql(
+      `select id from customers where email_lower like '%@taken.example'`,
+    )
     expect(records).toHaveLength(1)
   })
 
@@ -183,7 +186,7 @@ describe('POST /api/auth/login', () => {
     expect((await app.request('POST /api/auth/login', { body })).status).toBe(400)
   })
 
-  test('401 in the same words and statements for a wrong password and an unknown e-mail', async () => {
+  test('401 in the same words and statements for a wrong password and a stranger', async () => {
     await register({ email: 'known@login.example' })
     const shut = await register({ email: 'shut@login.example' })
     await deactivateUser(app.systemContext(), shut.body.user.id)
@@ -264,7 +267,7 @@ describe('POST /api/auth/login', () => {
     }
   })
 
-  test('429 by address after 50 failures over many accounts, for the right password too', async () => {
+  test('429 by address after 50 failures over many accounts, right or wrong', async () => {
     await register({ email: 'neighbour@login.example' })
     await forgetLimits()
     for (let index = 0; index < 50; index += 1) {
@@ -297,7 +300,7 @@ describe('POST /api/auth/admin/login', () => {
     expect((await app.request('POST /api/auth/admin/login', { body: wrong })).status).toBe(400)
   })
 
-  test('401 for the credentials of a customer, and a customer of that name is another', async () => {
+  test('401 for the credentials of a customer of the same e-mail', async () => {
     const email = 'both@admin.example'
     await register({ email, password: newPassword })
     expect((await signInAsStaff(email, newPassword)).status).toBe(401)
@@ -436,7 +439,7 @@ describe('POST /api/auth/refresh', () => {
     expect((await refresh(cookieOf(replies[0]))).status).toBe(200)
   })
 
-  test('200 within ten seconds for the cookie just exchanged; later it ends the session', async () => {
+  test('200 within ten seconds for the cookie just exchanged; later it ends all', async () => {
     const at = await startTestApp({ beside: app })
     try {
       const cookie = cookieOf(await register({ email: 'reused@refresh.example' }))
@@ -547,7 +550,9 @@ describe('POST /api/auth/logout', () => {
     expect((await me(token, node)).status).toBe(200)
     const reply = await app.request('POST /api/auth/logout', { token })
     expect(reply.status).toBe(204)
-    expect(reply.headers.getSetCookie()[0]).toMatch(/^bureau_refresh=; Max-Age=0; Path=\/api\/auth;/)
+    expect(reply.headers.getSetCookie()[0]).toMatch(
+      /^bureau_refresh=; Max-Age=0; Path=\/api\/auth;/,
+    )
     expect((await me(token)).status).toBe(401)
     await expect.poll(async () => (await me(token, node)).status, { timeout: 1000 }).toBe(401)
   })
@@ -598,7 +603,10 @@ describe('POST /api/auth/password/change', () => {
     const here = await register({ email })
     const elsewhere = await signIn(email)
     expect((await me(elsewhere.body.accessToken, node)).status).toBe(200)
-    const reply = await change(here.body.accessToken, { currentPassword: testPassword, newPassword })
+    const reply = await change(here.body.accessToken, {
+      currentPassword: testPassword,
+      newPassword,
+    })
     expect(reply.status).toBe(200)
     expect(reply.body.user).toEqual({ ...here.body.user, version: 2 })
     expect((await me(reply.body.accessToken)).status).toBe(200)
@@ -619,7 +627,9 @@ describe('POST /api/auth/password/change', () => {
     const token = body.accessToken
     const passwords = [newPassword, 'fourteen foxes in the rye']
     const replies = await Promise.all(
-      passwords.map((given) => change(token, { currentPassword: testPassword, newPassword: given })),
+      passwords.map((given) =>
+        change(token, { currentPassword: testPassword, newPassword: given }),
+      ),
     )
     expect(replies.map(({ status }) => status).toSorted()).toEqual([200, 422])
     const live = await app.sql(
@@ -677,7 +687,7 @@ describe('GET and DELETE /api/auth/sessions', () => {
       refreshedAt: expect.any(String),
       expiresAt: expect.any(String),
     })
-    const path = `/api/auth/sessions?limit=2&cursor=${page.body.nextCursor}`
+    const path = `/api/auth/sessions?limit=2&cursor=${page.body.nextCursor}` as const
     const rest = await app.request(`GET ${path}`, { token })
     expect(rest.body.data).toMatchObject([{ id: sessionIdOf(first), current: false }])
     expect(rest.body.nextCursor).toBeNull()
@@ -687,7 +697,7 @@ describe('GET and DELETE /api/auth/sessions', () => {
     const email = 'signout@sessions.example'
     const [here, lost, old] = [await register({ email }), await signIn(email), await signIn(email)]
     const token = here.body.accessToken
-    const path = `/api/auth/sessions/${sessionIdOf(lost)}`
+    const path = `/api/auth/sessions/${sessionIdOf(lost)}` as const
     expect((await app.request(`GET ${path}`, { token })).status).toBe(200)
     expect((await app.request(`DELETE ${path}`, { token })).status).toBe(204)
     expect((await app.request(`DELETE ${path}`, { token })).status).toBe(404)
@@ -701,7 +711,7 @@ describe('GET and DELETE /api/auth/sessions', () => {
   test('404 for the session of somebody else, and 400 for what is no session', async () => {
     const other = await register({ email: 'other@sessions.example' })
     const { token } = await app.asCustomer('nosy')
-    const path = `/api/auth/sessions/${sessionIdOf(other)}`
+    const path = `/api/auth/sessions/${sessionIdOf(other)}` as const
     expect((await app.request(`GET ${path}`, { token })).status).toBe(404)
     expect((await app.request(`DELETE ${path}`, { token })).status).toBe(404)
     expect((await me(other.body.accessToken)).status).toBe(200)

@@ -1,5 +1,11 @@
 import { Type } from 'typebox'
-import { answer, endpoint, type Answer, type Endpoint, type HttpFacts } from '../../http/endpoint.ts'
+import {
+  answer,
+  endpoint,
+  type Answer,
+  type Endpoint,
+  type HttpFacts,
+} from '../../http/endpoint.ts'
 import { forbidden } from '../../kernel/errors.ts'
 import type { Business } from '../../platform/context.ts'
 import { isCrossSite } from './rules.ts'
@@ -77,8 +83,8 @@ const signInRoutes: readonly Endpoint[] = [
       summary: 'Register as a customer',
       description:
         'Signs in at once and sets the refresh cookie. Where the business verifies e-mails first ' +
-        'the answer is always 202 with an empty object and a mail follows, so that nobody can tell ' +
-        'whether the e-mail was known.',
+        'the answer is always 202 with an empty object and a mail follows, so that nobody can ' +
+        'tell whether the e-mail was known.',
       access: 'public',
       body: Registration,
       reply: Registered,
@@ -116,9 +122,7 @@ const signInRoutes: readonly Endpoint[] = [
       },
     },
     async (ctx, { body, http }) =>
-      withCookie(
-        await signIn(ctx, { audience: 'customer', credentials: body, ...deviceOf(http) }),
-      ),
+      withCookie(await signIn(ctx, { audience: 'customer', credentials: body, ...deviceOf(http) })),
   ),
   endpoint(
     'POST /api/auth/admin/login',
@@ -180,7 +184,7 @@ const cookieRoutes: readonly Endpoint[] = (['customer', 'staff'] as const).flatM
       {
         summary: `Refresh the session of ${whose}`,
         description:
-          `Takes the cookie \`${name}\`, answers with a new access token and sets the next cookie. ` +
+          `Takes the cookie \`${name}\`, answers with a new access token and sets the next one. ` +
           'The cookie just exchanged is good for ten seconds more and gets the same successor; ' +
           'later it ends the session. 403 when a page of another site sends it.',
         access: 'public',
@@ -200,7 +204,7 @@ const cookieRoutes: readonly Endpoint[] = (['customer', 'staff'] as const).flatM
       {
         summary: `Sign out as ${whose}`,
         description:
-          'Ends the session of the access token and that of the refresh cookie; either is enough. ' +
+          'Ends the session of the access token and that of the refresh cookie; one is enough. ' +
           'It holds from the next request on this node and within a second on every other.',
         access: 'public',
         reply: Type.Null(),
@@ -317,7 +321,7 @@ function deviceOf({ headers }: HttpFacts): Device {
   return { userAgent: headerOf(headers, 'user-agent') }
 }
 
-/** The cookie is SameSite=Strict; this holds where a browser or a sibling host would get past it. */
+/** The cookie is SameSite=Strict; this holds where old browsers or sibling hosts get past that. */
 function refuseCrossSite({ publicUrl, allowedOrigins }: Business, { headers }: HttpFacts): void {
   const origin = headerOf(headers, 'origin')
   const site = headerOf(headers, 'sec-fetch-site')

@@ -18,8 +18,8 @@ export interface PasswordOwner {
 }
 
 /**
- * What is wrong with a new password. Length and guessability only (NIST 800-63B-4, section 3.1.1.2):
- * no rule asks for digits or capitals.
+ * What is wrong with a new password. Length and guessability only: no rule asks for digits or
+ * capitals (NIST 800-63B-4, section 3.1.1.2).
  */
 export function findPasswordFault(
   password: string,
@@ -93,6 +93,7 @@ export const maxSessions = 100
 /** A reply may be lost, or two tabs ask at once: so long the token before is as good. */
 export const rotationGraceMs = 10 * secondMs
 export const setupTokenMs = dayMs
+export const keepEndedSessionsMs = 30 * dayMs
 
 export function sessionSlidesTo(now: Date): Date {
   return later(now, sessionSlideMs)

@@ -2,7 +2,7 @@ import type { AppError } from '../../../kernel/errors.ts'
 import type { Id } from '../../../kernel/id.ts'
 import { categoryCycle, categoryTooDeep } from '../schema.ts'
 
-export const maxDepth = 5
+const maxDepth = 5
 
 /** A move as the tree stands: judged under the lock of the tree. */
 export interface Move {

@@ -23,21 +23,25 @@ const countWords = sql`counted_words as (
   on conflict (word) do update set services = service_words.services + excluded.services
 )`
 
-/** Follows `moved (category_id, step)`: active services that came (1) and went (-1). */
+/**
+ * Follows `moved (category_id, step)`: active services that came (1) and went (-1). The counts are
+ * taken from the locked rows, in the order of their ids: an UPDATE would first check its own sum on
+ * the row as the statement found it, which may be older.
+ */
 const countActive = sql`tally as (
   select category_id, sum(step)::int as step from moved
   where category_id is not null group by category_id having sum(step) <> 0
 ),
-tallied as (
-  select categories.id from categories
+locked as (
+  select categories.id, categories.active_services, categories.version from categories
   where categories.id in (select category_id from tally)
   order by categories.id for no key update
 ),
 counted_services as (
   update categories
-  set active_services = categories.active_services + tally.step, version = categories.version + 1
-  from tallied join tally on tally.category_id = tallied.id
-  where categories.id = tallied.id
+  set active_services = locked.active_services + tally.step, version = locked.version + 1
+  from locked join tally on tally.category_id = locked.id
+  where categories.id = locked.id
 )`
 
 /** Locks the service's row until the transaction ends; undefined when it is not there. */

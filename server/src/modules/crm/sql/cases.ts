@@ -135,15 +135,6 @@ export interface NewCase {
   readonly at: Date
 }
 
-/** What a search compares: one form of each letter, all of them small. */
-export function foldText(text: string): string {
-  return text.normalize('NFC').toLowerCase()
-}
-
-function searchedTextOf({ subject, contact }: NewCase): string {
-  return foldText(`${subject} ${contact.email} ${contact.name}`)
-}
-
 /** Writes the case at version 1 and gives it its number. */
 export async function insertCase(db: Tx, draft: NewCase): Promise<{ number: string }> {
   const { contact, due, at } = draft
@@ -166,7 +157,16 @@ export async function insertCase(db: Tx, draft: NewCase): Promise<{ number: stri
     returning number`)
 }
 
-/** Every write raises the version by one, for the one event that announces it. */
+/** What a search compares: one form of each letter, all of them small. */
+export function foldText(text: string): string {
+  return text.normalize('NFC').toLowerCase()
+}
+
+function searchedTextOf({ subject, contact }: NewCase): string {
+  return foldText(`${subject} ${contact.email} ${contact.name}`)
+}
+
+/** The version that a write gave the case: one more for each event that announces it. */
 export interface Raised {
   readonly version: number
 }
@@ -229,7 +229,7 @@ export interface CaseMarks {
   readonly kind: CaseKind
 }
 
-/** Raises the version by `events`: one for each event that will announce it. */
+/** `events` is how many will announce it. */
 export async function writeMarks(
   db: Tx,
   id: Id<'case'>,

@@ -13,8 +13,8 @@ import { readNames } from './read-cases.ts'
 import { toCustomerNote, toStaffNote } from './views.ts'
 
 /**
- * Writes a note. A customer's is public, goes to an own case only and wakes one that was resolved or
- * waiting for it. Throws 404, 409 `case_closed` for a customer's word on a closed case.
+ * Writes a note. A customer's is public, goes to an own case only and wakes one that was resolved
+ * or waiting for it. Throws 404, and 409 `case_closed` for a customer's word on a closed case.
  */
 export async function addNote(ctx: Context, key: string, input: AddNoteInput): Promise<NoteView> {
   const owner = ownerOf(ctx.actor)

@@ -86,7 +86,7 @@ export async function closeResolvedCases(ctx: AppContext): Promise<void> {
   }
 }
 
-/** How a case is moved: `decide` tells where to, or throws; `write` does it. Both under the lock. */
+/** How a case is moved, under its lock: `decide` tells where to, or throws; `write` does it. */
 export interface Move {
   readonly decide: (state: CaseState) => CaseStatus
   readonly write: (ctx: TxContext, state: CaseState, to: CaseStatus) => Promise<void>

@@ -14,10 +14,10 @@ import { requireAssignable, requireCustomer } from './people.ts'
 import { getCase } from './read-cases.ts'
 
 /**
- * Opens a case from the public form, for a customer, for the holder of an order's token or by staff.
- * The public learns its number alone. Throws 400 for members that are not the actor's to set, 403
- * for staff who may not write, 404 for an order of somebody else's, 429 when the form's limits are
- * used up.
+ * Opens a case from the public form, for a customer, for the holder of an order's token or by
+ * staff. The public learns its number alone. Throws 400 for members that are not the actor's to
+ * set, 403 for staff who may not write, 404 for an order of somebody else's, 429 when the form's
+ * limits are used up.
  */
 export async function openCase(ctx: AppContext, input: OpenCaseInput): Promise<OpenedCase> {
   const opener = openerOf(ctx.actor)

@@ -6,8 +6,8 @@ import { CaseOrderCancelled } from '../events.ts'
 import { writeOrderCancellation } from '../sql/cases.ts'
 
 /**
- * The cancelled order's case stays open, because something may be left to do; its timeline says what
- * happened, once. An order that was never confirmed has no case.
+ * The cancelled order's case stays open, because something may be left to do; its timeline says
+ * what happened, once. An order that was never confirmed has no case.
  */
 export async function recordOrderCancellation(ctx: TxContext, orderId: Id<'ord'>): Promise<void> {
   const { caseId } = await getOrderForCase(ctx, orderId)

@@ -23,10 +23,7 @@ export async function insertCustomer(tx: Tx, customer: NewCustomer): Promise<voi
       ${createdAt})`)
 }
 
-export async function selectCustomer(
-  db: Db,
-  id: Id<'cus'>,
-): Promise<CustomerRecord | undefined> {
+export async function selectCustomer(db: Db, id: Id<'cus'>): Promise<CustomerRecord | undefined> {
   return await db.maybeOne<CustomerRecord>(sql`
     select id, email, name, phone, version from customers where id = ${id}`)
 }

@@ -195,7 +195,7 @@ export async function findSessionOfUser(
 
 const sessionColumns = sql`id, user_agent, address, created_at, rotated_at, expires_at`
 
-const sessionList: ListDefinition<SessionFilters> = {
+export const sessionList: ListDefinition<SessionFilters> = {
   columns: sessionColumns,
   from: sql`sessions`,
   id: sql`id`,

@@ -114,10 +114,7 @@ export async function hasOtherActiveAdmin(db: Db, id: Id<'usr'>): Promise<boolea
 const maxNames = 1000
 
 /** What people are called who act in timelines and notes; ids that are no login's are left out. */
-export async function listUserNames(
-  db: Db,
-  ids: readonly string[],
-): Promise<Map<string, string>> {
+export async function listUserNames(db: Db, ids: readonly string[]): Promise<Map<string, string>> {
   if (ids.length === 0) return new Map()
   const rows = await db.many<{ id: string; name: string }>(sql`
     select id, name from users where id = any(${[...new Set(ids)]}::text[]) limit ${maxNames}`)

@@ -93,10 +93,14 @@ async function loadSession(
 }
 
 /**
- * The moving end of a session need not be looked at: an access token lives 15 minutes from a sign-in
- * or refresh, which moved that end much further. Only the fixed end can come before.
+ * The moving end of a session need not be looked at: an access token lives for 15 minutes from a
+ * sign-in or refresh, which moved that end much further. Only the fixed end can come before.
  */
-function checkedActor({ actor, user, endsAt }: SessionState, claims: AccessClaims, now: Date): Actor {
+function checkedActor(
+  { actor, user, endsAt }: SessionState,
+  claims: AccessClaims,
+  now: Date,
+): Actor {
   const isTheirs = user.id === claims.userId && actor.kind === claims.audience
   if (!isTheirs || endsAt <= now) throw unauthorized()
   return actor

@@ -18,7 +18,8 @@ import { accountOf } from './sign-in.ts'
 
 /**
  * Replaces the password of whoever asks, ends all sessions of the login and begins a new one.
- * Throws 422 for a wrong current password (counted like a failed sign-in) and 400 for a weak new one.
+ * Throws 422 for a wrong current password, which counts like a failed sign-in, and 400 for a weak
+ * new one.
  */
 export async function changePassword(
   ctx: AppContext,

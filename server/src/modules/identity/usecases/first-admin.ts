@@ -41,8 +41,8 @@ export async function createSetupToken(ctx: AppContext): Promise<string | undefi
 }
 
 /**
- * Makes the first admin with the token of the set-up link and signs them in. Throws 401 for a wrong,
- * used or old token, 409 once there is staff and 400 for a weak password.
+ * Makes the first admin with the token of the set-up link and signs them in. Throws 401 for a token
+ * that is wrong or old, 409 once there is staff and 400 for a weak password.
  */
 export async function setUpFirstAdmin(
   ctx: AppContext,

@@ -3,8 +3,8 @@ import { isId, type Id } from '../../../kernel/id.ts'
 import type { Secrets, SecretPurpose } from '../../../platform/secrets.ts'
 
 /**
- * What a refresh cookie holds: `<session>.<secret>.<seal>`. The seal tells a token that we once made
- * from one that somebody thought up, before any statement runs: only the first kind may end a
+ * What a refresh cookie holds: `<session>.<secret>.<seal>`. The seal tells a token that we once
+ * made from one that somebody thought up, before any statement runs: only the first kind may end a
  * session by coming too late.
  */
 export interface RefreshToken {

@@ -47,7 +47,7 @@ async function hashFor(ctx: AppContext, { password, ...owner }: Registration): P
   return await hashNewPassword(ctx, { password, owner, pointer: '/password' })
 }
 
-/** Login and record name each other. Undefined when the e-mail is taken: nothing is written then. */
+/** Login and record name each other. Undefined, with nothing written, when the e-mail is taken. */
 async function writeLogin(
   ctx: TxContext,
   { email, name }: Registration,
@@ -63,7 +63,11 @@ async function writeLogin(
   await emit(
     ctx,
     customerRegistered({ rootId: customerId, rootVersion: 1, data: { userId } }),
-    userCreated({ rootId: userId, rootVersion: 1, data: { audience: 'customer', role: 'customer' } }),
+    userCreated({
+      rootId: userId,
+      rootVersion: 1,
+      data: { audience: 'customer', role: 'customer' },
+    }),
   )
   return { ...user, customerId }
 }

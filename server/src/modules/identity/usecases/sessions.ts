@@ -13,10 +13,17 @@ import {
 import { emit } from '../../../platform/outbox.ts'
 import { accessTokenSeconds } from '../../../platform/tokens.ts'
 import { sessionEnded, sessionStarted, type SessionEndReason } from '../events.ts'
-import { maxSessions, rotationGraceMs, sessionMaxMs, sessionSlidesTo } from '../rules.ts'
+import {
+  keepEndedSessionsMs,
+  maxSessions,
+  rotationGraceMs,
+  sessionMaxMs,
+  sessionSlidesTo,
+} from '../rules.ts'
 import { invalidRefreshToken } from '../schema.ts'
 import type { Audience, Session, SignedIn, User } from '../schema.ts'
 import {
+  deleteSessionsEndedBefore,
   endOldestSessions,
   endReusedSession,
   endSession,
@@ -64,7 +71,7 @@ export interface Device {
 
 const maxUserAgentLength = 200
 
-/** Writes a new session of a login whose row is locked; the oldest one goes where there are many. */
+/** Writes a session of a login whose row is locked; where there are many the oldest one goes. */
 export async function beginSession(
   ctx: TxContext,
   user: UserRow,
@@ -114,8 +121,8 @@ export async function openSession(
 
 /**
  * Exchanges a refresh token for the next one and a new access token. Throws 401 for a token that is
- * not ours, has run out, or was exchanged more than a moment ago: the last ends the session, because
- * then two parties hold its tokens (RFC 9700, section 4.14.2).
+ * not ours, has run out, or was exchanged more than a moment ago. The last ends the session,
+ * because two parties hold its tokens then (RFC 9700, section 4.14.2).
  */
 export async function refreshSession(
   ctx: AppContext,
@@ -202,6 +209,21 @@ export async function endAllSessions(
   const ended = await endSessionsOfUser(ctx.db, { userId, except, reason, now: ctx.now })
   if (ended.length > 0) await emit(ctx, ...ended.map((id) => endOf(id, userId, reason)))
 }
+
+/**
+ * Deletes sessions a month after their end: so long one may ask when a device was signed out. A run
+ * takes a bounded number and leaves the rest to the next.
+ */
+export async function pruneOldSessions(ctx: AppContext): Promise<void> {
+  const instant = later(ctx.now, -keepEndedSessionsMs)
+  for (let batch = 0; batch < maxPruneBatches; batch += 1) {
+    const deleted = await deleteSessionsEndedBefore(ctx.db, instant, pruneBatchSize)
+    if (deleted < pruneBatchSize) return
+  }
+}
+
+const pruneBatchSize = 5000
+const maxPruneBatches = 20
 
 /** Whoever holds a token of a login. Throws 401 for anybody else. */
 export function signedInActor({ actor }: Pick<AppContext, 'actor'>): CustomerActor | StaffActor {
