@@ -164,10 +164,10 @@ describe('migrate', () => {
   test('takes no right from a process that serves meanwhile', async () => {
     const database = await makeEmptyDatabase()
     await run(database, realDirectory)
-    let isDone = false
+    const progress = { isDone: false }
     const serving = withClient(database.serverUrl, async (client) => {
       const refusals: string[] = []
-      while (!isDone) {
+      while (!progress.isDone) {
         await client.query('select id from events limit 1').catch((error: unknown) => {
           refusals.push(String(error))
         })
@@ -175,7 +175,7 @@ describe('migrate', () => {
       return refusals
     })
     for (let round = 0; round < 3; round += 1) await run(database, realDirectory)
-    isDone = true
+    progress.isDone = true
     expect(await serving).toEqual([])
   })
 })

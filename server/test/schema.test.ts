@@ -188,7 +188,7 @@ describe('the growth rules', () => {
 function isGoodKey(table: string, key: readonly string[]): boolean {
   if (machinery.has(table)) return key.length === 1
   if (key.length === 1) return /^(\w+_)?id$/.test(key[0] ?? '')
-  return key.length === 2 && /_id$/.test(key[0] ?? '') && /(^|_)id$/.test(key[1] ?? '')
+  return key.length === 2 && key[0]?.endsWith('_id') === true && /(^|_)id$/.test(key[1] ?? '')
 }
 
 /** `order_id` leads to `orders`, or to another row of that order by the same first column. */

@@ -81,7 +81,7 @@ const bans: readonly Banned[] = [
   {
     what: 'tests wait for a condition, not for a time',
     pattern: /await (sleep|wait|delay)\(|setTimeout\(resolve/,
-    within: (file) => /\.test\.ts$/.test(file) && file.startsWith('server/'),
+    within: (file) => file.endsWith('.test.ts') && file.startsWith('server/'),
     // The embedded database is another process: its test polls with a bound.
     except: /embedded-database\.test\.ts|tidy\.test\.ts/,
     seen: 'await sleep(100)',
@@ -138,7 +138,7 @@ describe('sizes', () => {
   test('400 lines at most, 800 in a test', () => {
     const found = code.flatMap((file) => {
       const lines = read(file).split('\n').length - 1
-      return lines > (/\.test\.ts$/.test(file) ? 800 : 400) ? [`${file}: ${lines} lines`] : []
+      return lines > (file.endsWith('.test.ts') ? 800 : 400) ? [`${file}: ${lines} lines`] : []
     })
     expect(found).toEqual([])
   })

@@ -168,7 +168,7 @@ export function endpoint<
   return {
     method,
     path,
-    contract: contract as unknown as AnyContract,
+    contract: contract,
     // The schemas were checked before the handler is called: the cast says what they proved.
     handle: (ctx, input) =>
       handle(ctx, input as Input<Static<P>, Static<Q>, StaticOr<B, undefined>>),

@@ -40,6 +40,10 @@ export function operationIdOf({ method, path, contract }: Endpoint): string {
   const last = nouns.at(-1) ?? ''
   if (method === 'POST' && actions.has(last))
     return toName(last, nouns.slice(0, -1).map(toSingular))
+  // Without an id at its end, DELETE is for all of them.
+  if (method === 'DELETE' && !path.split('/').at(-1)?.startsWith(':')) {
+    return toName('delete', [...nouns.slice(0, -1).map(toSingular), last])
+  }
   if (contract.list) return toName('list', [...nouns.slice(0, -1).map(toSingular), last])
   return toName(verbs[method], nouns.map(toSingular))
 }

@@ -1,13 +1,13 @@
 import {
   AppError,
   internalError,
-  invalidInput,
   malformedRequest,
   payloadTooLarge,
   requestTimeout,
   unavailable,
   unsupportedMediaType,
   type ErrorKind,
+  type RaisableError,
 } from '../kernel/errors.ts'
 
 /** RFC 9457: what every failure looks like on the wire. */
@@ -73,7 +73,7 @@ export function toAppError(error: unknown): AppError | undefined {
   return status >= 400 && status < 500 ? malformedRequest({ cause: error }) : undefined
 }
 
-const frameworkErrors: Readonly<Record<string, typeof invalidInput>> = {
+const frameworkErrors: Readonly<Record<string, RaisableError>> = {
   FST_ERR_CTP_INVALID_MEDIA_TYPE: unsupportedMediaType,
   FST_ERR_CTP_BODY_TOO_LARGE: payloadTooLarge,
   FST_ERR_CTP_INVALID_CONTENT_LENGTH: malformedRequest,

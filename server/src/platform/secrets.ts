@@ -2,7 +2,12 @@ import { createCipheriv, createDecipheriv, createHmac, hkdfSync } from 'node:cry
 import { randomBytes, timingSafeEqual } from 'node:crypto'
 
 /** What each derived key is for; a signature made for one purpose is worthless for another. */
-export type SecretPurpose = 'cursor' | 'order-token' | 'signed-link' | 'stored-keys' | 'key-scope'
+export type SecretPurpose =
+  | 'cursor'
+  | 'order-token'
+  | 'refresh-token'
+  | 'signed-link'
+  | 'stored-keys'
 
 /** Everything that derives from `SECRET_KEY`: one HKDF label a purpose (RFC 5869). */
 export interface Secrets {

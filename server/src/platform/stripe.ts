@@ -43,6 +43,12 @@ export interface ProviderEvent {
   readonly objectId: string
 }
 
+/** A webhook as it came: the signature is over exactly these bytes. */
+export interface SignedEvent {
+  readonly rawBody: Buffer
+  readonly signature: string
+}
+
 /**
  * What Bureau asks of its payment provider. Every POST takes our own idempotency key,
  * `<payment id>:<operation>:<n>`. All of them throw `ProviderError`.
@@ -76,8 +82,8 @@ export interface StripePort {
   retrieveDispute(ref: string): Promise<ObservedDispute>
   /** The intent that a charge belongs to; null for one without. */
   findIntentOfCharge(ref: string): Promise<string | null>
-  /** Throws where the signature is wrong or older or newer than five minutes. */
-  readEvent(rawBody: Buffer, signature: string): Promise<ProviderEvent>
+  /** Throws where the signature is wrong, or more than five minutes from `now` either way. */
+  readEvent(signed: SignedEvent, now: Date): Promise<ProviderEvent>
 }
 
 export interface StripeOptions {
@@ -159,8 +165,8 @@ export function openStripe(options: StripeOptions): StripePort {
           : fromIntent(await stripe.paymentIntents.retrieve(ref)),
       ),
     ...refundCalls(call),
-    readEvent: async (rawBody, signature) =>
-      readSignedEvent(await client(), { rawBody, signature, secrets: options.webhookSecrets }),
+    readEvent: async (signed, now) =>
+      readSignedEvent(await client(), { ...signed, secrets: options.webhookSecrets, now }),
   }
 }
 
@@ -277,12 +283,9 @@ function toSession(charge: HostedCharge): Stripe.Checkout.SessionCreateParams {
 
 function readSignedEvent(
   stripe: Stripe,
-  {
-    rawBody,
-    signature,
-    secrets,
-  }: { rawBody: Buffer; signature: string; secrets: readonly string[] },
+  { rawBody, signature, secrets, now }: SignedEvent & { secrets: readonly string[]; now: Date },
 ): ProviderEvent {
+  requireRecent(signature, now)
   let failure: unknown = new Error('no webhook secret is configured')
   for (const secret of secrets) {
     try {
@@ -291,19 +294,34 @@ function readSignedEvent(
         signature,
         secret,
         signatureToleranceSeconds,
+        undefined,
+        now.getTime(),
       )
-      const object = event.data.object as { id?: string; object: string }
-      return {
-        id: event.id,
-        type: event.type,
-        account: event.account ?? null,
-        livemode: event.livemode,
-        objectKind: object.object,
-        objectId: object.id ?? '',
-      }
+      return toProviderEvent(event)
     } catch (error) {
       failure = error
     }
   }
   throw failure
+}
+
+/** The package refuses what is too old but takes what comes from the future. */
+function requireRecent(signature: string, now: Date): void {
+  const seconds = Number(/(?:^|,)t=(\d{1,12})(?:,|$)/.exec(signature)?.[1])
+  const aheadSeconds = seconds - now.getTime() / 1000
+  if (!(aheadSeconds <= signatureToleranceSeconds)) {
+    throw new Error('the signature has no time, or one that is still to come')
+  }
+}
+
+function toProviderEvent(event: Stripe.Event): ProviderEvent {
+  const object = event.data.object as { id?: string; object?: string }
+  return {
+    id: event.id,
+    type: event.type,
+    account: event.account ?? null,
+    livemode: event.livemode,
+    objectKind: object.object ?? '',
+    objectId: object.id ?? '',
+  }
 }

@@ -254,7 +254,10 @@ function remember<K, V>(known: Map<K, Promise<V>>, key: K, make: (key: K) => Pro
 /** Until nothing is announced and nothing is due: a job may announce more. */
 async function runJobs(app: App, db: Pool, systemContext: () => AppContext): Promise<void> {
   const scheduled = Object.fromEntries(
-    app.jobs.map((job) => [job.name, () => job.run(systemContext(), {})]),
+    app.jobs.map((job) => [
+      job.name,
+      (payload: unknown) => job.run(systemContext(), payload as Record<string, unknown>),
+    ]),
   )
   for (;;) {
     const relayed = await relayEvents(db, app.events)

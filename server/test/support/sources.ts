@@ -14,7 +14,6 @@ export function listFiles(folder: string, pattern: RegExp): string[] {
     .toSorted()
 }
 
-export const isSourceFile = /(?<!\.d)\.ts$/
 export const isProductFile = /(?<!\.test|\.d)\.ts$/
 
 export interface Import {
@@ -26,7 +25,7 @@ export interface Import {
 /** What a file imports: static, re-exported, type-only and dynamic. */
 export function importsOf(folder: string, file: string): Import[] {
   const found: Import[] = []
-  const add = (specifier: ts.Expression | undefined, isType: boolean): void => {
+  const add = (specifier: ts.Node | undefined, isType: boolean): void => {
     if (!specifier || !ts.isStringLiteralLike(specifier)) return
     const { text } = specifier
     const to = text.startsWith('.') ? path.posix.join(path.posix.dirname(file), text) : text
@@ -38,7 +37,7 @@ export function importsOf(folder: string, file: string): Import[] {
     } else if (ts.isExportDeclaration(node)) {
       add(node.moduleSpecifier, node.isTypeOnly || hasOnlyTypes(node.exportClause))
     } else if (ts.isImportTypeNode(node) && ts.isLiteralTypeNode(node.argument)) {
-      add(node.argument.literal as ts.StringLiteral, true)
+      add(node.argument.literal, true)
     } else if (ts.isCallExpression(node) && node.expression.kind === ts.SyntaxKind.ImportKeyword) {
       add(node.arguments[0], false)
     }

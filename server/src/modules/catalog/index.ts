@@ -4,8 +4,9 @@ import { jobs } from './jobs.ts'
 import { routes } from './routes.ts'
 
 export type { Category, Service, ServiceOption, ServiceStatus } from './schema.ts'
-export { createCategory } from './usecases/categories.ts'
+export { createCategory, listCategories } from './usecases/categories.ts'
 export { listServicesForSale, type ServiceForSale } from './usecases/for-sale.ts'
+export { getService, listServices } from './usecases/read-services.ts'
 export { createService } from './usecases/services.ts'
 
 export const catalogModule: Module = {

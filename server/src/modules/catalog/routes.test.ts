@@ -318,9 +318,9 @@ describe('PATCH /api/services/:id', () => {
     })
     const cleared = await patch(`/api/services/${service.id}`, { options: null, metadata: null })
     expect(cleared.body).toMatchObject({ options: [], metadata: {}, version: 3 })
-    const [, updated] = await eventsOf(service.id)
+    const updated = (await eventsOf(service.id))[1]!
     expect(updated).toMatchObject({ type: 'service.updated', root_version: 2 })
-    const { fields } = updated?.['data'] as { fields: string[] }
+    const { fields } = updated['data'] as { fields: string[] }
     expect(fields.toSorted()).toEqual([
       'categoryId',
       'metadata',

@@ -36,7 +36,7 @@ export const categoryHasChildren = defineError(
   'Categories stand below this one: name another parent for them in moveTo.',
 )
 
-const serviceStatuses = ['draft', 'active', 'archived'] as const
+export const serviceStatuses = ['draft', 'active', 'archived'] as const
 export type ServiceStatus = (typeof serviceStatuses)[number]
 
 export const maxSlugLength = 80

@@ -192,6 +192,33 @@ describe('the status of an order’s case', () => {
     expect((await orderAsStaff(order.id)).case.status).toBe(seen.status)
     expect(typesOf(seen).filter((type) => type === 'case.answered')).toHaveLength(5)
   })
+
+  test('is changed with the order’s row taken before the case’s', async () => {
+    const order = await placeConfirmed()
+    const { id } = await caseOf(order)
+    const holder = await app.db.driver.connect()
+    try {
+      await holder.query('begin')
+      const { rows } = await holder.query(
+        'select pg_backend_pid() as pid from orders where id = $1 for update',
+        [order.id],
+      )
+      const body = { status: 'open' }
+      const moving = app.request(`PATCH /api/crm/${id}/status`, { token: agent, body })
+      const waiting =
+        'select pid from pg_locks where not granted and $1 = any(pg_blocking_pids(pid))'
+      await expect
+        .poll(async () => (await app.sql(waiting, [rows[0].pid])).length, { timeout: 2500 })
+        .toBe(1)
+      // Were the case's row held already, this would be refused at once.
+      await holder.query('select id from cases where id = $1 for update nowait', [id])
+      await holder.query('commit')
+      expect((await moving).status).toBe(200)
+    } finally {
+      holder.release(true)
+    }
+    expect((await orderAsStaff(order.id)).case.status).toBe('open')
+  })
 })
 
 describe('a cancelled order', () => {

@@ -9,7 +9,7 @@ export { createCustomerRecord, findCustomer, getCustomer } from './usecases/cust
 export { registerCustomer } from './usecases/register.ts'
 export { createSetupToken, ensureFirstAdmin } from './usecases/first-admin.ts'
 export { changeRole, createStaffUser, deactivateUser } from './usecases/staff.ts'
-export { listUserNames } from './sql/users.ts'
+export { findUserByEmail, listUserNames, lockStaffRoster } from './sql/users.ts'
 
 export const identityModule: Module = {
   name: 'identity',

@@ -236,6 +236,7 @@ describe('sessions', () => {
        from generate_series(1, 99) as n`,
       [userId, later(app.now(), dayMs), later(app.now(), 2 * dayMs)],
     )
+    expect((await me(body.accessToken)).status).toBe(200)
     await app.request('POST /api/auth/login', {
       body: { email: 'many@sessions.example', password: testPassword },
     })

@@ -30,6 +30,7 @@ export {
   getOrder,
   getOrderForCase,
   linkCase,
+  listOrders,
   orderTokenOf,
   placeOrder,
   placeOrderFor,

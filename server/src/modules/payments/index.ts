@@ -32,6 +32,7 @@ export {
   lockRefund,
   raiseRefundAttempt,
   touchPayment,
+  touchRefund,
   type PaymentRow,
   type RefundRow,
 } from './sql.ts'
@@ -54,4 +55,4 @@ export {
   reserveFullRefund,
   reserveRefund,
   type Ledger,
-} from './usecases.ts'
+} from './usecases/index.ts'

@@ -79,6 +79,7 @@ function amountsOf<Status extends string>(
 export interface ExpectedPayment {
   readonly id: string
   readonly orderId: string
+  readonly mode: 'intent' | 'hosted' | 'manual'
   readonly status: PaymentStatus
   readonly amount: number
   readonly nextAmount: number | null
@@ -104,10 +105,37 @@ export function mismatchOf(
   livemode: boolean,
 ): string | null {
   if (seen.livemode !== livemode) return 'other_livemode'
-  if (payment.providerRef !== null && payment.providerRef !== seen.ref) return 'other_object'
+  const isNamed = payment.providerRef === null || payment.providerRef === seen.ref
+  if (!isNamed || !seen.ref.startsWith(refPrefixes[payment.mode])) return 'other_object'
   if (seen.paymentId !== payment.id || seen.orderId !== payment.orderId) return 'other_payment'
   if (seen.currency !== payment.currency) return 'other_currency'
   // While a change of the amount is under way either may be the one that was paid.
   const fits = seen.amount === payment.amount || seen.amount === payment.nextAmount
   return fits || seen.status === 'canceled' ? null : 'other_amount'
+}
+
+/** What an attempt's object is called at the provider; a manual payment has none. */
+const refPrefixes = { intent: 'pi_', hosted: 'cs_', manual: '-' } as const
+
+/**
+ * Whether what was just seen may replace what we have. Final states stay, and `pending` is only
+ * ever the beginning: seen later, it was asked for before something that we know already.
+ */
+export function supersedes(current: PaymentStatus, seen: PaymentStatus): boolean {
+  if (isFinal(current)) return false
+  return seen !== 'pending' || current === 'pending'
+}
+
+/**
+ * The same for a refund: `failed` and `canceled` are final, and money that went out may still come
+ * back from the bank, but never waits to be sent again.
+ */
+export function refundSupersedes(current: RefundStatus, seen: RefundStatus): boolean {
+  if (current === 'failed' || current === 'canceled') return false
+  return current !== 'succeeded' || (seen !== 'pending' && seen !== 'requires_action')
+}
+
+/** The same for a dispute: it is over once it is won or lost. */
+export function disputeSupersedes(current: string): boolean {
+  return current !== 'won' && current !== 'lost'
 }

@@ -42,7 +42,6 @@ const paymentMembers = {
   status: oneOf(paymentStatuses),
   amount: Money,
   providerRef: nullable(Type.String()),
-  url: nullable(Type.String({ description: 'the hosted page, while it can be paid' })),
   failure: nullable(PaymentFailure),
   dispute: nullable(Dispute),
   createdAt: Instant,
@@ -55,7 +54,8 @@ export type Payment = Static<typeof Payment>
 /** A payment as its payer sees it: with what the browser needs to complete it. */
 export const PayerPayment = Type.Object({
   ...paymentMembers,
-  clientSecret: secret(nullable(Type.String())),
+  clientSecret: secret(nullable(Type.String({ description: 'of mode intent: for the browser' }))),
+  url: secret(nullable(Type.String({ description: 'of mode hosted: the page to pay on' }))),
 })
 export type PayerPayment = Static<typeof PayerPayment>
 

@@ -133,7 +133,10 @@ export const beginStep = (
       updated_at = ${now}
     where order_id = ${payment.orderId} and id = ${payment.id}`)
 
-/** The call has had its answer; a definite one raises `attempt`, so the next key is another. */
+/**
+ * The call has had its answer; a definite one raises `attempt`, so the next key is another. After
+ * one that was lost the amount that it asked for may still come.
+ */
 export const endStep = (
   db: Db,
   payment: Pick<PaymentRow, 'orderId' | 'id' | 'attempt'>,
@@ -141,9 +144,9 @@ export const endStep = (
 ): Promise<number> =>
   db.run(sql`
     update payments set step = null, step_at = null,
-      attempt = case when ${definite}::boolean and attempt = ${payment.attempt}
-        then attempt + 1 else attempt end
-    where order_id = ${payment.orderId} and id = ${payment.id}`)
+      next_amount = case when ${definite}::boolean then null else next_amount end,
+      attempt = case when ${definite}::boolean then attempt + 1 else attempt end
+    where order_id = ${payment.orderId} and id = ${payment.id} and attempt = ${payment.attempt}`)
 
 export interface PaymentChange {
   readonly status: PaymentStatus
@@ -152,8 +155,8 @@ export interface PaymentChange {
   readonly intentRef: string | null
   readonly clientSecret: string | null
   readonly url: string | null
+  readonly nextAmount: number | null
   readonly failure: PaymentFailure | null
-  readonly flag: string | null
 }
 
 /** What the provider was seen to say, under the row's lock. */
@@ -164,12 +167,23 @@ export const setPayment = (
   now: Date,
 ): Promise<number> =>
   tx.run(sql`
-    update payments set status = ${change.status}, amount = ${change.amount}, next_amount = null,
-      provider_ref = ${change.providerRef}, intent_ref = ${change.intentRef},
-      client_secret = ${change.clientSecret}, url = ${change.url},
-      failure = ${change.failure && json(change.failure)}::jsonb, flag = ${change.flag},
+    update payments set status = ${change.status}, amount = ${change.amount},
+      next_amount = ${change.nextAmount}, provider_ref = ${change.providerRef},
+      intent_ref = ${change.intentRef}, client_secret = ${change.clientSecret},
+      url = ${change.url}, failure = ${change.failure && json(change.failure)}::jsonb,
       updated_at = ${now}, checked_at = ${now}
     where order_id = ${payment.orderId} and id = ${payment.id}`)
+
+/** Why a person should look at it; no row where the same is flagged already. */
+export const setFlag = (
+  tx: Tx,
+  payment: Pick<PaymentRow, 'orderId' | 'id'>,
+  flag: string,
+  now: Date,
+): Promise<number> =>
+  tx.run(sql`
+    update payments set flag = ${flag}, updated_at = ${now}, checked_at = ${now}
+    where order_id = ${payment.orderId} and id = ${payment.id} and flag is distinct from ${flag}`)
 
 export const touchPayment = (
   db: Db,
@@ -233,7 +247,17 @@ export const setRefund = (
       updated_at = ${now}, checked_at = ${now}
     where order_id = ${refund.orderId} and id = ${refund.id}`)
 
-/** A definite refusal: the next try has another key. */
+/** Looked at, or tried in vain: the next one has its turn. */
+export const touchRefund = (
+  db: Db,
+  refund: Pick<RefundRow, 'orderId' | 'id'>,
+  now: Date,
+): Promise<number> =>
+  db.run(sql`
+    update refunds set checked_at = ${now}
+    where order_id = ${refund.orderId} and id = ${refund.id}`)
+
+/** It did not happen and its key is spent: the next try has another. */
 export const raiseRefundAttempt = (
   db: Db,
   refund: Pick<RefundRow, 'orderId' | 'id' | 'attempt'>,

@@ -2,11 +2,15 @@ import type Stripe from 'stripe'
 
 /**
  * Why a call to the provider did not succeed, by what may be done next.
- * `declined`: the card was refused, another may be tried. `refused`: a definite answer that the
- * request is wrong or comes too late. `doubtful`: nobody knows whether it happened (5xx, timeout,
- * lost connection). `busy`: it surely did not happen, the same may be asked again (409, 429).
+ *
+ * - `declined`: the card was refused, another may be tried.
+ * - `refused`: a definite answer that the request is wrong or comes too late.
+ * - `busy`: it surely did not happen, the same may be asked again (409, 429, a wrong API key).
+ * - `key_used`: the key belongs to a call with other parameters; this one needs another key.
+ * - `erred`: 5xx. Nobody knows whether it happened, and this key will answer the same for ever.
+ * - `lost`: no answer came. Nobody knows whether it happened, or still will.
  */
-export type FailureKind = 'declined' | 'refused' | 'doubtful' | 'busy'
+export type FailureKind = 'declined' | 'refused' | 'busy' | 'key_used' | 'erred' | 'lost'
 
 export interface ProviderFailure {
   readonly kind: FailureKind
@@ -49,10 +53,14 @@ type StripeFailure = InstanceType<typeof Stripe.errors.StripeError>
 function kindOf(error: StripeFailure): FailureKind {
   const status = error.statusCode
   if (error.type === 'StripeCardError') return 'declined'
-  if (status === 409 || status === 429) return 'busy'
-  // Without a status the connection broke, and with a 5xx the outcome is unknown.
-  return status === undefined || status >= 500 ? 'doubtful' : 'refused'
+  if (status === undefined) return 'lost'
+  if (status >= 500) return 'erred'
+  if (error.type === 'StripeIdempotencyError' && status !== 409) return 'key_used'
+  return didNotHappen.has(status) ? 'busy' : 'refused'
 }
+
+/** Our key is wrong or lacks a permission (401, 403), or the provider has no time for us. */
+const didNotHappen = new Set([401, 403, 409, 429])
 
 /** By shape: the package is loaded lazily, so its classes are not at hand here. */
 function isStripeError(error: unknown): error is StripeFailure {

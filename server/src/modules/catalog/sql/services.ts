@@ -1,9 +1,10 @@
 import { isId, type Id } from '../../../kernel/id.ts'
+import { maxAmount } from '../../../kernel/money.ts'
 import type { Page, PageRequest } from '../../../kernel/page.ts'
 import type { Db } from '../../../platform/database.ts'
 import { fetchPage, type ListDefinition } from '../../../platform/list.ts'
 import { nothing, sql } from '../../../platform/sql.ts'
-import type { ServiceOption, ServiceStatus } from '../schema.ts'
+import { serviceStatuses, type ServiceOption, type ServiceStatus } from '../schema.ts'
 
 /** A service with the name of its category, as every representation needs it. */
 export interface ServiceRow {
@@ -137,18 +138,18 @@ export async function rankServices(
   filters: ServiceFilters & { readonly words: readonly string[] },
   { offset, limit }: { offset: number; limit: number },
 ): Promise<ServiceRow[]> {
-  const { words, status, category, priceMin, priceMax, currency } = filters
+  const { words, status, category, priceMin = 0, priceMax = maxAmount, currency } = filters
+  const statuses = status === undefined ? serviceStatuses : [status]
   const inFilters = sql`services.deleted_at is null
-    ${status === undefined ? nothing : sql`and services.status = ${status}`}
+    and services.status = any(${statuses}::text[])
+    and services.price_amount between ${priceMin}::int and ${priceMax}::int
+    ${currency === undefined ? nothing : sql`and services.price_currency = ${currency}`}
     ${
       category === undefined
         ? nothing
         : sql`and services.category_id =
             (select id from categories where id = ${category} or slug = ${category})`
-    }
-    ${priceMin === undefined ? nothing : sql`and services.price_amount >= ${priceMin}::int`}
-    ${priceMax === undefined ? nothing : sql`and services.price_amount <= ${priceMax}::int`}
-    ${currency === undefined ? nothing : sql`and services.price_currency = ${currency}`}`
+    }`
   return await db.many<ServiceRow>(sql`
     with asked as (select ${words}::text[] as words),
     question as materialized (select ${correctedQuery} as query from asked),

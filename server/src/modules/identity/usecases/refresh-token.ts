@@ -13,7 +13,7 @@ export interface RefreshToken {
   readonly secret: string
 }
 
-const purpose: SecretPurpose = 'key-scope'
+const purpose: SecretPurpose = 'refresh-token'
 
 export function firstRefreshToken(sessionId: Id<'ses'>): RefreshToken {
   return { sessionId, secret: randomBytes(32).toString('base64url') }

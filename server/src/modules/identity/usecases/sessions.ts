@@ -62,6 +62,8 @@ export interface BegunSession {
   readonly sessionId: Id<'ses'>
   readonly token: RefreshToken
   readonly expiresAt: Date
+  /** Whether another session of the login had to end for it. */
+  readonly displaced: boolean
 }
 
 /** From where somebody signs in, as shown in the list of sessions. */
@@ -101,15 +103,16 @@ export async function beginSession(
     sessionStarted({ rootId: sessionId, rootVersion: 1, data: { userId, audience } }),
     ...ended.map((id) => endOf(id, userId, reason)),
   )
-  return { user, sessionId, token, expiresAt }
+  return { user, sessionId, token, expiresAt, displaced: ended.length > 0 }
 }
 
 /** Makes the tokens of a session that was committed. */
 export async function openSession(
   ctx: AppContext,
-  { user, sessionId, token, expiresAt }: BegunSession,
+  { user, sessionId, token, expiresAt, displaced }: BegunSession,
 ): Promise<OpenedSession> {
   const { id: userId, audience } = user
+  if (displaced) await ctx.invalidation.publish('user', userId)
   const accessToken = await ctx.tokens.sign({ audience, userId, sessionId }, ctx.now)
   return {
     audience,
@@ -145,7 +148,8 @@ export async function refreshSession(
     throw invalidRefreshToken()
   }
   const { sessionId, expiresAt } = session
-  return await openSession(ctx, { user: session, sessionId, token: next, expiresAt })
+  const begun = { user: session, sessionId, token: next, expiresAt, displaced: false }
+  return await openSession(ctx, begun)
 }
 
 /**

@@ -1,0 +1,112 @@
+import { AppError } from '../kernel/errors.ts'
+import type { PageRequest } from '../kernel/page.ts'
+import { listCategories, listServices } from '../modules/catalog/index.ts'
+import { lockStaffRoster } from '../modules/identity/index.ts'
+import { listOrders } from '../modules/orders/index.ts'
+import type { AppContext } from '../platform/context.ts'
+import type { Tx } from '../platform/database.ts'
+import { publishCatalogue } from './catalogue.ts'
+import { demoPasswordOf } from './demo-password.ts'
+import { demoLoginCount, introducePeople } from './people.ts'
+import { tellStory } from './story.ts'
+
+/** Another starter seeds meanwhile: so often is it waited for, three seconds each time. */
+const maxWaits = 20
+
+/**
+ * Fills an empty business with the demo and says whether it did. The whole demo is one transaction
+ * that holds the staff's one row: a crash in the middle leaves the business empty for the next
+ * start, and of two starters the second waits and then finds nothing to do.
+ */
+export async function seedBusiness(ctx: AppContext): Promise<boolean> {
+  if (!(await isEmpty(ctx))) return false
+  const password = demoPasswordOf(ctx.secrets)
+  // Hashing takes its time, which no transaction should.
+  const hashes = await Promise.all(
+    Array.from({ length: demoLoginCount }, () => ctx.passwords.hash(password)),
+  )
+  for (let wait = 1; ; wait += 1) {
+    try {
+      return await seedOnce(ctx, { password, hashes })
+    } catch (error) {
+      if (!isBusy(error) || wait >= maxWaits) throw error
+    }
+  }
+}
+
+/** Nothing to sell and nothing sold; staff may be there already. */
+export async function isEmpty(ctx: AppContext): Promise<boolean> {
+  const services = await listServices(ctx, { page: firstBy('position'), query: {} })
+  const categories = await listCategories(ctx, firstBy('position'))
+  const orders = await listOrders(ctx, { page: firstBy('createdAt'), filters: {} })
+  return [services, categories, orders].every(({ data }) => data.length === 0)
+}
+
+interface Passwords {
+  readonly password: string
+  /** One for each login. */
+  readonly hashes: readonly string[]
+}
+
+async function seedOnce(
+  ctx: AppContext,
+  { password, hashes }: Passwords,
+): Promise<boolean> {
+  const changed: Publication[] = []
+  const seeded = await ctx.db.transaction(async (tx) => {
+    await lockStaffRoster(tx)
+    const inside = contextWithin(ctx, tx, { hashes: [...hashes], changed })
+    if (!(await isEmpty(inside))) return false
+    const services = await publishCatalogue(inside)
+    const people = await introducePeople(inside, password)
+    await tellStory(inside, { services, people })
+    return true
+  })
+  for (const [topic, key] of changed) await ctx.invalidation.publish(topic, key)
+  ctx.events.wake()
+  return seeded
+}
+
+type Publication = Parameters<AppContext['invalidation']['publish']>
+
+/**
+ * The context in which use-cases run as parts of one transaction, which they join as if it were
+ * their own. What they would do beside it waits for the commit or was done before.
+ */
+function contextWithin(
+  ctx: AppContext,
+  tx: Tx,
+  { hashes, changed }: { hashes: string[]; changed: Publication[] },
+): AppContext {
+  return {
+    ...ctx,
+    db: { ...ctx.db, ...tx, kind: 'pool', transaction: (work) => work(tx) },
+    passwords: { ...ctx.passwords, hash: async () => takeFrom(hashes) },
+    invalidation: { ...ctx.invalidation, publish: async (...args) => void changed.push(args) },
+    limits: { ...ctx.limits, spend: async () => unlimited },
+  }
+}
+
+/** The story's own visitors are no strangers who have to be held back. */
+const unlimited = {
+  allowed: true,
+  limit: 1,
+  remaining: 1,
+  windowSeconds: 1,
+  retryAfterSeconds: 1,
+}
+
+function takeFrom(hashes: string[]): string {
+  const hash = hashes.pop()
+  if (hash === undefined) throw new Error('the demo has more logins than it counts')
+  return hash
+}
+
+function firstBy(field: string): PageRequest {
+  return { limit: 1, sort: { field, direction: 'asc' }, after: null, count: false }
+}
+
+/** The row is held by another starter for longer than a statement waits. */
+function isBusy(error: unknown): boolean {
+  return error instanceof AppError && error.facts['state'] === '55P03'
+}

@@ -1,0 +1,18 @@
+export { adoptDispute } from './dispute.ts'
+export { getLedger, type Ledger } from './ledger.ts'
+export { applyObservation, flagPayment } from './observe-payment.ts'
+export {
+  abandonAttempt,
+  findLivePayment,
+  openAttempt,
+  providerKey,
+  recordManualPayment,
+} from './open-attempt.ts'
+export {
+  adoptRefund,
+  applyRefundObservation,
+  refundableOf,
+  reserveFullRefund,
+  reserveRefund,
+} from './refund.ts'
+export { renderForPayer, renderPayment, renderRefund } from './render.ts'

@@ -1,0 +1,19 @@
+import type { Db } from '../../../platform/database.ts'
+import * as sql from '../sql.ts'
+import type { DisputeRow, PaymentRow, RefundRow } from '../sql.ts'
+
+/** Everything that moved, or tried to, for one order. */
+export interface Ledger {
+  readonly payments: readonly PaymentRow[]
+  readonly refunds: readonly RefundRow[]
+  readonly disputes: readonly DisputeRow[]
+}
+
+/** One after the other: a transaction has one connection. */
+export async function getLedger(db: Db, orderId: string): Promise<Ledger> {
+  const payments = await sql.listPayments(db, orderId)
+  // Refunds and disputes belong to a payment.
+  if (payments.length === 0) return { payments, refunds: [], disputes: [] }
+  const refunds = await sql.listRefunds(db, orderId)
+  return { payments, refunds, disputes: await sql.listDisputes(db, orderId) }
+}
