@@ -121,7 +121,8 @@ describe('migrate', () => {
       (
         await superuser.query(
           `select pg_terminate_backend(pid) from pg_stat_activity
-           where query like '%pg_sleep(20)%' and pid <> pg_backend_pid() and datname like 'empty_%'`,
+           where query like '%pg_sleep(20)%' and pid <> pg_backend_pid()
+             and datname like 'empty_%'`,
         )
       ).rowCount
     await expect.poll(killed, { timeout: 10_000 }).toBeGreaterThan(0)

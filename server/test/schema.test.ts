@@ -167,7 +167,8 @@ describe('the growth rules', () => {
   test('7. no deferrable and no exclusion constraint', async () => {
     const constraints = await ask<{ name: string }>(`
       select k.conname as name from pg_constraint k join pg_class c on c.oid = k.conrelid
-      where c.relnamespace = current_schema()::regnamespace and (k.condeferrable or k.contype = 'x')`)
+      where c.relnamespace = current_schema()::regnamespace
+        and (k.condeferrable or k.contype = 'x')`)
     expect(constraints).toEqual([])
   })
 

@@ -126,7 +126,8 @@ function countInDatabase(
       const now = clock()
       const end = later(now, policy.windowSeconds * secondMs)
       const row = await db.one<{ hits: number; expiresAt: Date }>(sql`
-        insert into rate_limits as known (key, hits, expires_at) values (${keyOf(account)}, 1, ${end})
+        insert into rate_limits as known (key, hits, expires_at)
+        values (${keyOf(account)}, 1, ${end})
         on conflict (key) do update set
           hits = case when known.expires_at <= ${now} then 1 else known.hits + 1 end,
           expires_at = case when known.expires_at <= ${now} then excluded.expires_at

@@ -173,5 +173,6 @@ describe('createEventRegistry', () => {
 
 async function countRows(): Promise<object> {
   return await served.db.one<object>(sql`
-    select (select count(*) from events) as events, (select count(*) from event_delivery) as waiting`)
+    select (select count(*) from events) as events,
+      (select count(*) from event_delivery) as waiting`)
 }

@@ -119,7 +119,8 @@ const relayBatchSize = 500
 
 /**
  * Hands one bounded batch of announced events over to the job queue: the deliveries are deleted in
- * the transaction that adds the jobs, so neither can be without the other. Returns how many it took.
+ * the transaction that adds the jobs, so neither can be without the other. Returns how many it
+ * took.
  */
 export async function relayEvents(db: Pool, registry: EventRegistry): Promise<number> {
   return await db.transaction(async (tx) => {

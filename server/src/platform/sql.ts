@@ -84,7 +84,9 @@ function nameOf(text: string): string {
 }
 
 function isSql(value: unknown): value is Sql {
-  return typeof value === 'object' && value !== null && (value as Partial<Sql>)[fragmentMark] === true
+  return (
+    typeof value === 'object' && value !== null && (value as Partial<Sql>)[fragmentMark] === true
+  )
 }
 
 function append(pieces: string[], values: unknown[], part: Sql): void {

@@ -56,7 +56,8 @@ const tables = `
     coalesce((select string_agg(E'\\n' || replace(pg_get_indexdef(i.indexrelid),
         current_schema() || '.', '') || ';', '' order by i.indexrelid::regclass::text collate "C")
       from pg_index i where i.indrelid = c.oid
-        and not exists (select 1 from pg_constraint k where k.conindid = i.indexrelid)), '')) as line
+        and not exists (select 1 from pg_constraint k where k.conindid = i.indexrelid)), '')
+    ) as line
   from pg_class c
   where c.relkind = 'r' and c.relnamespace = current_schema()::regnamespace
   order by c.relname collate "C"`

@@ -1,5 +1,6 @@
 import { Type } from 'typebox'
 import { answer, endpoint, type Endpoint } from '../../http/endpoint.ts'
+import type { Id } from '../../kernel/id.ts'
 import {
   BulkDeletion,
   BulkDeletionQuery,
@@ -34,9 +35,54 @@ import { deleteCategory } from './usecases/delete-category.ts'
 import { getService, listServices } from './usecases/read-services.ts'
 import { createService, deleteService, updateService } from './usecases/services.ts'
 
-const categoryId = 'cat_01jd8q9yg8e5v9c0m4t7k2x3za'
+const categoryId = 'cat_01jd8q9yg8e5v9c0m4t7k2x3za' as Id<'cat'>
 const serviceId = 'svc_01jd8q9yg8e5v9c0m4t7k2x3za'
 const serviceIds = [serviceId, 'svc_01jd8q9yg8e5v9c0m4t7k2x3zb']
+
+const exampleCategory: Category = {
+  id: categoryId,
+  slug: 'company-formation',
+  name: 'Company formation',
+  description: null,
+  position: 1,
+  parentId: null,
+  serviceCount: 3,
+  version: 4,
+  createdAt: '2026-11-22T16:40:21.000Z',
+  updatedAt: '2026-11-22T16:40:21.000Z',
+}
+
+const newService = {
+  name: 'UK limited company',
+  summary: 'Registered with Companies House within two days.',
+  price: { amount: 14_900, currency: 'GBP' },
+  status: 'active',
+  turnaroundDays: 2,
+  options: [
+    {
+      key: 'package',
+      name: 'Package',
+      required: true,
+      choices: [
+        { key: 'standard', name: 'Standard', priceDelta: 0 },
+        { key: 'plus', name: 'Plus', priceDelta: 8000, turnaroundDays: 1 },
+      ],
+    },
+  ],
+} as const satisfies NewService
+
+const exampleService = {
+  ...newService,
+  id: serviceId,
+  slug: 'uk-limited-company',
+  description: null,
+  category: { id: categoryId, slug: 'company-formation', name: 'Company formation' },
+  position: 0,
+  metadata: {},
+  version: 1,
+  createdAt: '2026-11-22T16:40:21.000Z',
+  updatedAt: '2026-11-22T16:40:21.000Z',
+}
 
 /** `categories` and `bulk` are never taken for a slug: a path without parameters wins. */
 export const routes: readonly Endpoint[] = [
@@ -51,7 +97,7 @@ export const routes: readonly Endpoint[] = [
       status: 201,
       errors: [slugTaken, categoryTooDeep],
       idempotency: { resume: getCategory },
-      example: { body: { name: 'Company formation', position: 1 } },
+      example: { body: { name: 'Company formation', position: 1 }, reply: exampleCategory },
     },
     async (ctx, { body }) => {
       const category = await createCategory(ctx, body)
@@ -67,7 +113,7 @@ export const routes: readonly Endpoint[] = [
       list: { sorts: ['position', 'name'], defaultSort: 'position' },
       reply: Category,
       cache: 'public',
-      example: { query: { limit: '50' } },
+      example: { query: { limit: '50' }, reply: exampleCategory },
     },
     (ctx, { page }) => listCategories(ctx, page),
   ),
@@ -79,7 +125,7 @@ export const routes: readonly Endpoint[] = [
       params: IdOrSlug,
       reply: Category,
       cache: 'public',
-      example: { params: { id: 'company-formation' } },
+      example: { params: { id: 'company-formation' }, reply: exampleCategory },
     },
     (ctx, { params }) => getCategory(ctx, params.id),
   ),
@@ -95,7 +141,11 @@ export const routes: readonly Endpoint[] = [
       reply: Category,
       errors: [slugTaken, categoryCycle, categoryTooDeep],
       idempotency: { resume: getCategory },
-      example: { params: { id: categoryId }, body: { position: 2, description: null } },
+      example: {
+        params: { id: categoryId },
+        body: { position: 2, description: null },
+        reply: { ...exampleCategory, position: 2, version: 5 },
+      },
     },
     (ctx, { params, body, ifMatch }) =>
       updateCategory(ctx, { id: params.id, patch: body, ifMatch }),
@@ -131,26 +181,7 @@ export const routes: readonly Endpoint[] = [
       status: 201,
       errors: [slugTaken],
       idempotency: { resume: getService },
-      example: {
-        body: {
-          name: 'UK limited company',
-          summary: 'Registered with Companies House within two days.',
-          price: { amount: 14_900, currency: 'GBP' },
-          status: 'active',
-          turnaroundDays: 2,
-          options: [
-            {
-              key: 'package',
-              name: 'Package',
-              required: true,
-              choices: [
-                { key: 'standard', name: 'Standard', priceDelta: 0 },
-                { key: 'plus', name: 'Plus', priceDelta: 8000, turnaroundDays: 1 },
-              ],
-            },
-          ],
-        },
-      },
+      example: { body: newService, reply: exampleService },
     },
     async (ctx, { body }) => {
       const service = await createService(ctx, body)
@@ -173,7 +204,7 @@ export const routes: readonly Endpoint[] = [
       },
       reply: Service,
       cache: 'public',
-      example: { query: { q: 'limited compny', priceMax: '20000' } },
+      example: { query: { q: 'limited compny', priceMax: '20000' }, reply: exampleService },
     },
     (ctx, { page, query }) => listServices(ctx, { page, query }),
   ),
@@ -186,7 +217,7 @@ export const routes: readonly Endpoint[] = [
       params: IdOrSlug,
       reply: Service,
       cache: 'public',
-      example: { params: { id: 'uk-limited-company' } },
+      example: { params: { id: 'uk-limited-company' }, reply: exampleService },
     },
     (ctx, { params }) => getService(ctx, params.id),
   ),
@@ -204,6 +235,12 @@ export const routes: readonly Endpoint[] = [
       example: {
         params: { id: serviceId },
         body: { price: { amount: 15_900 }, summary: null },
+        reply: {
+          ...exampleService,
+          price: { amount: 15_900, currency: 'GBP' },
+          summary: null,
+          version: 2,
+        },
       },
     },
     (ctx, { params, body, ifMatch }) => updateService(ctx, { id: params.id, patch: body, ifMatch }),
@@ -234,7 +271,10 @@ export const routes: readonly Endpoint[] = [
       reply: BulkStatusReport,
       // Setting a status again changes nothing, so that a crashed request may simply run again.
       idempotency: { resume: (ctx, _id, { body }) => setStatuses(ctx, body as BulkStatus) },
-      example: { body: { ids: serviceIds, status: 'archived' } },
+      example: {
+        body: { ids: serviceIds, status: 'archived' },
+        reply: { updated: [serviceId], notFound: [serviceIds[1]] },
+      },
     },
     (ctx, { body }) => setStatuses(ctx, body),
   ),
@@ -249,7 +289,10 @@ export const routes: readonly Endpoint[] = [
       query: BulkDeletionQuery,
       body: BulkDeletion,
       reply: BulkDeletionReport,
-      example: { body: { ids: serviceIds } },
+      example: {
+        body: { ids: serviceIds },
+        reply: { deleted: serviceIds, notFound: [] },
+      },
     },
     (ctx, { body, query }) => deleteServices(ctx, readBulkIds({ body, query })),
   ),
