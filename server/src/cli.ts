@@ -1,26 +1,37 @@
+import { rm } from 'node:fs/promises'
+import path from 'node:path'
 import { ConfigError, readConfig, type Config } from './config.ts'
-import { EmbeddedDatabaseError } from './platform/embedded-database/index.ts'
-import { isPortTaken, productVersion, readyDatabase, startProcess } from './main.ts'
-import { prepareBusiness } from './demo/prepare-business.ts'
 import { printBanner } from './demo/banner.ts'
+import { prepareBusiness } from './demo/prepare-business.ts'
+import { seedBusiness } from './demo/seed-business.ts'
+import { describeApi } from './http/openapi.ts'
+import { isPortTaken, productVersion, readyDatabase, startProcess } from './main.ts'
+import { modules } from './modules/index.ts'
+import { sqlStateOf } from './platform/database.ts'
+import { EmbeddedDatabaseError } from './platform/embedded-database/index.ts'
+import { eraseDatabase } from './verbs/erase-database.ts'
+import { Refusal } from './verbs/refusal.ts'
 
 /** The operator's verbs. The first word on the command line names one; `start` when absent. */
 const verbs: Readonly<Record<string, Verb>> = {
   start: { says: 'start Bureau', run: start },
   migrate: { says: 'bring the database to the newest schema, and stop', run: migrateOnly },
+  seed: { says: 'fill an empty business with the demo, and stop', run: seed },
+  reset: { says: 'empty the business; reset --yes means it', run: reset },
+  openapi: { says: "print the API's description", run: async () => printDescription() },
   version: { says: 'print the version', run: async () => console.log(productVersion) },
   help: { says: 'print this', run: async () => printHelp() },
 }
 
 interface Verb {
   readonly says: string
-  readonly run: (config: Config) => Promise<void>
+  readonly run: (config: Config, words: readonly string[]) => Promise<void>
 }
 
-await main(process.argv[2] ?? 'start')
+await main(process.argv[2] ?? 'start', process.argv.slice(3))
 
-async function main(name: string): Promise<void> {
-  const verb = verbs[name]
+async function main(name: string, words: readonly string[]): Promise<void> {
+  const verb = Object.hasOwn(verbs, name) ? verbs[name] : undefined
   if (!verb) {
     console.error(`Bureau does not know the verb ${name}.`)
     printHelp()
@@ -29,7 +40,7 @@ async function main(name: string): Promise<void> {
   }
   try {
     loadEnvironmentFile()
-    await verb.run(readConfig())
+    await verb.run(readConfig(), words)
   } catch (error) {
     console.error(reasonOf(error))
     process.exitCode = 1
@@ -38,15 +49,23 @@ async function main(name: string): Promise<void> {
 
 async function start(config: Config): Promise<void> {
   const startedAt = performance.now()
-  const running = await startProcess(config, (message) => console.log(`  ${message}`))
-  stopOnSignals(running.stop)
-  const prepared = await prepareBusiness(config, running.systemContext('start'))
-  const tookMs = performance.now() - startedAt
-  await printBanner({ config, running, prepared, tookMs })
+  const starting = startProcess(config, tellProgress)
+  const signal = stopOnSignals(async () => (await starting).stop())
+  const running = await starting
+  try {
+    const prepared = await prepareBusiness(config, running.systemContext('start'))
+    const tookMs = performance.now() - startedAt
+    printBanner({ config, running, prepared, tookMs })
+  } catch (error) {
+    // What is stopped in the middle of its start has nothing to complain of.
+    if (signal.aborted) return
+    await running.stop()
+    throw error
+  }
 }
 
 async function migrateOnly(config: Config): Promise<void> {
-  const database = await readyDatabase(config, (message) => console.log(`  ${message}`))
+  const database = await readyDatabase(config, tellProgress)
   const { applied, rolesApart } = database.migrations
   console.log(applied.length === 0 ? 'Nothing to do.' : `Applied ${applied.join(', ')}.`)
   if (!rolesApart) {
@@ -55,14 +74,48 @@ async function migrateOnly(config: Config): Promise<void> {
   await database.stop()
 }
 
+/** On a port of its own and without payments: nobody is meant to call a process this short. */
+async function seed(config: Config): Promise<void> {
+  const quiet = { ...config, port: 0, payments: 'off', logLevel: 'warn' } as const
+  const running = await startProcess(quiet, tellProgress)
+  try {
+    const seeded = await seedBusiness(running.systemContext('seed'))
+    if (!seeded) throw new Refusal('The business is not empty: the demo goes into an empty one.')
+    console.log('The demo business is there. The next start with DEMO=true tells its logins.')
+  } finally {
+    await running.stop()
+  }
+}
+
+async function reset(config: Config, words: readonly string[]): Promise<void> {
+  if (config.production) throw new Refusal('A business in production is not emptied.')
+  if (!words.includes('--yes')) {
+    throw new Refusal('This deletes every order, customer and case: reset --yes means it.')
+  }
+  await eraseDatabase(config, tellProgress)
+  await rm(path.join(config.dataDir, 'stripe-sandbox.jsonl'), { force: true })
+  const database = await readyDatabase(config, tellProgress)
+  await database.stop()
+  console.log('The business is empty.')
+}
+
+function printDescription(): void {
+  console.log(JSON.stringify(describeApi(modules, { version: productVersion }), null, 2))
+}
+
+function tellProgress(message: string): void {
+  console.log(`  ${message}`)
+}
+
 /** Longer than any request; then what still runs is cut off. */
 const stopWithinMs = 14_000
 
-function stopOnSignals(stop: () => Promise<void>): void {
-  let isStopping = false
+/** Also while the start still runs: it is then ended as soon as it is done. */
+function stopOnSignals(stop: () => Promise<void>): AbortSignal {
+  const stopping = new AbortController()
   const onSignal = (): void => {
-    if (isStopping) return
-    isStopping = true
+    if (stopping.signal.aborted) return
+    stopping.abort()
     setTimeout(() => process.exit(1), stopWithinMs).unref()
     stop().then(
       () => process.exit(0),
@@ -74,6 +127,7 @@ function stopOnSignals(stop: () => Promise<void>): void {
   }
   process.on('SIGTERM', onSignal)
   process.on('SIGINT', onSignal)
+  return stopping.signal
 }
 
 /** Variables of the environment win over those of the file. */
@@ -88,11 +142,24 @@ function loadEnvironmentFile(): void {
 
 /** A sentence for what the operator can mend, the whole error for what is our fault. */
 function reasonOf(error: unknown): string {
-  if (error instanceof ConfigError || error instanceof EmbeddedDatabaseError) return error.message
+  const isSaidAlready = [ConfigError, EmbeddedDatabaseError, Refusal].some(
+    (kind) => error instanceof kind,
+  )
+  if (error instanceof Error && isSaidAlready) return error.message
   if (isPortTaken(error)) {
     return 'The port is taken: stop what listens there, or set PORT to another.'
   }
+  if (error instanceof Error && isDatabaseOut(error)) {
+    return `The database does not let us in (${error.message}): see DATABASE_URL.`
+  }
   return error instanceof Error ? (error.stack ?? error.message) : String(error)
+}
+
+/** Nobody there, no such role or database, or the wrong password: PostgreSQL's class 28 and 3D. */
+function isDatabaseOut(error: Error): boolean {
+  const code = 'code' in error ? String(error.code) : ''
+  const states = ['ECONNREFUSED', 'ENOTFOUND', 'EAI_AGAIN', 'ETIMEDOUT', 'EHOSTUNREACH']
+  return states.includes(code) || /^(28|3D)/.test(sqlStateOf(error) ?? '')
 }
 
 function printHelp(): void {

@@ -52,7 +52,9 @@ function addresses({ config, running }: Start): string[] {
     labelled('Docs', `${url}/docs`),
     labelled('Health', `${url}/api/system/health`),
     ...(isElsewhere ? [labelled('Public', config.publicUrl)] : []),
-    ...(sandbox ? [labelled('Payments', `${sandbox.url} stands in for Stripe: no money moves`)] : []),
+    ...(sandbox
+      ? [labelled('Payments', `${sandbox.url} stands in for Stripe: no money moves`)]
+      : []),
     ...(config.payments === 'off' ? [labelled('Payments', 'off: no cards are taken')] : []),
   ]
 }

@@ -48,10 +48,7 @@ interface Passwords {
   readonly hashes: readonly string[]
 }
 
-async function seedOnce(
-  ctx: AppContext,
-  { password, hashes }: Passwords,
-): Promise<boolean> {
+async function seedOnce(ctx: AppContext, { password, hashes }: Passwords): Promise<boolean> {
   const changed: Publication[] = []
   const seeded = await ctx.db.transaction(async (tx) => {
     await lockStaffRoster(tx)

@@ -110,6 +110,8 @@ function openDriver({ url, size, timeoutMs, onError }: DatabaseOptions): pg.Pool
     connectionTimeoutMillis: timeoutMs,
     idleTimeoutMillis: 60_000,
     keepAlive: true,
+    // Statements of one transaction that do not wait for each other share a round trip.
+    pipeline: true,
     statement_timeout: timeoutMs,
     idle_in_transaction_session_timeout: timeoutMs * 2,
     lock_timeout: Math.min(3000, timeoutMs),

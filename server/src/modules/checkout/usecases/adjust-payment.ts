@@ -1,4 +1,5 @@
 import type { AppContext } from '../../../platform/context.ts'
+import { ProviderError } from '../../../platform/stripe.ts'
 import { requireOwnOrder } from '../../orders/index.ts'
 import { findLivePayment, type PaymentRow } from '../../payments/index.ts'
 import { runStep, toPublicFailure } from './call-provider.ts'
@@ -16,24 +17,33 @@ export async function adjustLivePayment(ctx: AppContext, orderId: string): Promi
   const outstanding = order.total - order.paid
   const isOver = order.status === 'cancelled' || order.status === 'completed' || outstanding <= 0
   if (isOver) return await endPayment(ctx, live)
+  // What the bank has already cannot be changed; what then is too much is flagged as it arrives.
+  if (live.status === 'processing') return
   if (live.amount !== outstanding) await changeAmount(ctx, live, outstanding)
 }
 
-/** A live intent is updated; a session cannot be, so it is ended and another follows. */
+/**
+ * A live intent is updated. A session cannot be, nor an intent to what the provider refuses (such
+ * as less than its minimum): these are ended, and another attempt follows.
+ */
 export async function changeAmount(
   ctx: AppContext,
   payment: PaymentRow,
   amount: number,
 ): Promise<void> {
   if (payment.mode === 'hosted' || payment.providerRef === null) {
-    await endPayment(ctx, payment)
-    return
+    return await endPayment(ctx, payment)
   }
-  await runStep(ctx, payment, {
-    operation: 'amount',
-    nextAmount: amount,
-    call: (current, key) => ctx.stripe.changeIntentAmount(current.providerRef ?? '', amount, key),
-  }).catch((error: unknown) => {
+  try {
+    await runStep(ctx, payment, {
+      operation: 'amount',
+      nextAmount: amount,
+      call: (current, key) => ctx.stripe.changeIntentAmount(current.providerRef ?? '', amount, key),
+    })
+  } catch (error) {
+    if (error instanceof ProviderError && error.kind === 'refused') {
+      return await endPayment(ctx, payment)
+    }
     throw toPublicFailure(error)
-  })
+  }
 }

@@ -1,9 +1,18 @@
 import { inTx, type AppContext } from '../../../platform/context.ts'
 import { ProviderError, type ObservedPayment } from '../../../platform/stripe.ts'
 import { lockOrder, type OrderRow } from '../../orders/index.ts'
-import { beginStep, endStep, lockPayment, providerKey, type PaymentRow } from '../../payments/index.ts'
+import {
+  beginStep,
+  endStep,
+  findPayment,
+  isFinal,
+  lockPayment,
+  providerKey,
+  type PaymentRow,
+} from '../../payments/index.ts'
 import {
   amountTooSmall,
+  orderNotPayable,
   paymentInProgress,
   paymentRefused,
   providerUnavailable,
@@ -26,39 +35,20 @@ const stepLeaseMs = 30_000
 /**
  * One call that may move money, in three steps: the intention is written (one transaction), the
  * call is made (no transaction), its outcome is written (one transaction). Its key is fixed by the
- * row, so a repeat after a crash is the same call to the provider. `ProviderError` of the kinds
- * declined and refused is thrown on, once the row knows of it; doubtful ones become 503.
+ * row, so a repeat after a crash is the same call to the provider. Nothing is called for a payment
+ * that is over. Throws `ProviderError` where the answer was definite, once the row knows of it; 503
+ * where there was none; 409 while another call for the payment is under way.
  */
-export async function runStep(
-  ctx: AppContext,
-  payment: PaymentRow,
-  step: Step,
-): Promise<OrderRow | undefined> {
+export async function runStep(ctx: AppContext, payment: PaymentRow, step: Step): Promise<void> {
   const begun = await begin(ctx, payment, step)
+  if (begun === undefined) return
   let seen: ObservedPayment
   try {
     seen = await step.call(begun, providerKey(begun, step.operation))
   } catch (error) {
     throw await afterFailure(ctx, begun, error)
   }
-  const order = await settlePayment(ctx, keyOf(payment), seen)
-  await endStep(ctx.db, begun, true)
-  return order
-}
-
-async function begin(ctx: AppContext, payment: PaymentRow, step: Step): Promise<PaymentRow> {
-  return await inTx(ctx, async (ctx) => {
-    await lockOrder(ctx.db, payment.orderId)
-    const current = await lockPayment(ctx.db, payment.orderId, payment.id)
-    if (!current) throw paymentInProgress({ retryAfterSeconds: 1 })
-    const since = current.stepAt ? ctx.now.getTime() - current.stepAt.getTime() : stepLeaseMs
-    if (current.step !== null && since < stepLeaseMs) {
-      throw paymentInProgress({ retryAfterSeconds: 1 })
-    }
-    const nextAmount = step.nextAmount ?? current.nextAmount
-    await beginStep(ctx.db, current, { step: step.operation, nextAmount }, ctx.now)
-    return { ...current, step: step.operation }
-  })
+  await settlePayment(ctx, begun, { seen, endsStep: true })
 }
 
 /**
@@ -68,29 +58,53 @@ async function begin(ctx: AppContext, payment: PaymentRow, step: Step): Promise<
 export async function recoverStaleStep(ctx: AppContext, payment: PaymentRow): Promise<boolean> {
   if (payment.step === null || payment.stepAt === null || payment.providerRef === null) return false
   if (ctx.now.getTime() - payment.stepAt.getTime() < stepLeaseMs) return false
-  await observe(ctx, payment)
-  await endStep(ctx.db, payment, true)
+  const seen = await ctx.stripe.retrievePayment(payment.providerRef)
+  await settlePayment(ctx, payment, { seen, endsStep: true })
   return true
 }
 
 /** Asks the provider for the object and settles what it says. */
-export async function observe(
-  ctx: AppContext,
-  payment: PaymentRow,
-): Promise<OrderRow | undefined> {
-  if (payment.providerRef === null) return undefined
-  const seen = await ctx.stripe.retrievePayment(payment.providerRef)
-  return await settlePayment(ctx, keyOf(payment), seen)
+export async function observe(ctx: AppContext, payment: PaymentRow): Promise<void> {
+  if (payment.providerRef === null) return
+  await settlePayment(ctx, payment, { seen: await ctx.stripe.retrievePayment(payment.providerRef) })
 }
 
 /** A decline is no failure of ours; a refusal tells the client why, in the provider's words. */
 export function toPublicFailure(error: unknown): unknown {
   if (!(error instanceof ProviderError)) return error
-  if (error.kind === 'doubtful' || error.kind === 'busy') {
+  if (error.kind !== 'refused' && error.kind !== 'declined') {
     return providerUnavailable({ retryAfterSeconds: 2, cause: error })
   }
   if (error.code === 'amount_too_small') return amountTooSmall({ cause: error })
   return paymentRefused({ detail: error.message, members: { reason: error.code }, cause: error })
+}
+
+/** Writes the intention; undefined where the payment is over. */
+async function begin(
+  ctx: AppContext,
+  { orderId, id }: PaymentRow,
+  { operation, nextAmount }: Step,
+): Promise<PaymentRow | undefined> {
+  return await inTx(ctx, async (ctx) => {
+    const order = await lockOrder(ctx.db, orderId)
+    const current = order && (await lockPayment(ctx.db, orderId, id))
+    if (!order || !current || isFinal(current.status)) return undefined
+    const since = current.stepAt ? ctx.now.getTime() - current.stepAt.getTime() : stepLeaseMs
+    if (current.step !== null && since < stepLeaseMs) {
+      throw paymentInProgress({ retryAfterSeconds: 1 })
+    }
+    if (operation === 'confirm') requireSameSum(order, current)
+    const intention = { step: operation, nextAmount: nextAmount ?? current.nextAmount }
+    await beginStep(ctx.db, current, intention, ctx.now)
+    return { ...current, ...intention, stepAt: ctx.now }
+  })
+}
+
+/** Looked at under the lock: nobody is charged for an order that was cancelled or part-paid since. */
+function requireSameSum(order: OrderRow, payment: PaymentRow): void {
+  if (order.status === 'cancelled') throw orderNotPayable({ members: { status: order.status } })
+  if (payment.amount === order.total - order.paid) return
+  throw paymentInProgress({ retryAfterSeconds: 1 })
 }
 
 /** Makes our row true after a failed call, and returns the error that the caller should hear. */
@@ -100,38 +114,42 @@ async function afterFailure(
   error: unknown,
 ): Promise<unknown> {
   if (!(error instanceof ProviderError)) return error
-  if (error.kind === 'busy') {
-    await endStep(ctx.db, payment, false)
-    return providerUnavailable({ retryAfterSeconds: 1, cause: error })
+  switch (error.kind) {
+    case 'busy':
+      await endStep(ctx.db, payment, false)
+      return providerUnavailable({ retryAfterSeconds: 1, cause: error })
+    case 'erred':
+    case 'lost':
+      await lookUp(ctx, payment, error)
+      return providerUnavailable({ retryAfterSeconds: 2, cause: error })
+    case 'declined':
+    case 'refused':
+    case 'key_used':
+      // A definite answer: the next call is another one. A decline has also changed the object.
+      await endStep(ctx.db, payment, true)
+      await observe(ctx, payment)
+      return error
+    default:
+      return error.kind satisfies never
   }
-  if (error.kind === 'doubtful') return await lookUp(ctx, payment, error)
-  // A definite answer: the next call is another one. A decline has also changed the object.
-  await endStep(ctx.db, payment, true)
-  if (payment.providerRef !== null) await observe(ctx, payment)
-  return error
 }
 
 /**
- * Nobody knows whether the call happened. A look at the object tells; only then may the key rise,
- * because the provider keeps even its own failures under a key.
+ * Nobody knows whether the call happened; only a look at the object tells. The provider keeps its
+ * own failures under a key, so that after one the next call needs another. A call that was lost may
+ * still arrive: unless it is seen to have happened, the next one has the same key.
  */
-async function lookUp(
-  ctx: AppContext,
-  payment: PaymentRow,
-  cause: ProviderError,
-): Promise<unknown> {
-  const failure = providerUnavailable({ retryAfterSeconds: 2, cause })
-  // A creation moves no money: the same key may be sent again, which needs no look.
-  if (payment.providerRef === null) {
-    await endStep(ctx.db, payment, false)
-    return failure
+async function lookUp(ctx: AppContext, payment: PaymentRow, error: ProviderError): Promise<void> {
+  // A creation moves no money, and nobody knows of what it may have made: it can be repeated.
+  if (payment.providerRef === null) return void (await endStep(ctx.db, payment, error.kind === 'erred'))
+  try {
+    await observe(ctx, payment)
+  } catch (failure) {
+    // Unseen, the step stays open: whoever comes next, or the reconciliation, looks again.
+    ctx.log.warn({ err: failure, paymentId: payment.id }, 'the outcome of a call is not known yet')
+    return
   }
-  const known = await observe(ctx, payment).catch(() => undefined)
-  // Unseen, the step stays open: the reconciliation looks again, and a repeat has the same key.
-  if (known !== undefined) await endStep(ctx.db, payment, true)
-  return failure
-}
-
-function keyOf(payment: PaymentRow): { orderId: string; paymentId: string } {
-  return { orderId: payment.orderId, paymentId: payment.id }
+  const now = await findPayment(ctx.db, payment.orderId, payment.id)
+  const hasMoved = now?.status !== payment.status || now.amount !== payment.amount
+  await endStep(ctx.db, payment, hasMoved || error.kind === 'erred')
 }

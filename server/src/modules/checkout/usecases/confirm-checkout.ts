@@ -1,7 +1,12 @@
 import type { AppContext } from '../../../platform/context.ts'
-import { ProviderError } from '../../../platform/stripe.ts'
 import { readWhole, renderCase, requireOwnOrder, type OrderRow } from '../../orders/index.ts'
-import { getLedger, renderForPayer, type Ledger, type PaymentRow } from '../../payments/index.ts'
+import {
+  getLedger,
+  isFinal,
+  renderForPayer,
+  type Ledger,
+  type PaymentRow,
+} from '../../payments/index.ts'
 import {
   orderNotPayable,
   paymentActionRequired,
@@ -39,23 +44,24 @@ export async function confirmCheckout(
 async function askProvider(ctx: AppContext, { id }: OrderRow): Promise<void> {
   const { payments } = await getLedger(ctx.db, id)
   const payment = payments.findLast((one) => one.provider === 'stripe')
-  if (!payment || !ctx.stripe.enabled) return
+  if (!payment || isFinal(payment.status) || !ctx.stripe.enabled) return
   try {
     await observe(ctx, payment)
   } catch (error) {
-    throw error instanceof ProviderError ? toPublicFailure(error) : error
+    throw toPublicFailure(error)
   }
 }
 
 function reasonOf(order: OrderRow, payment: PaymentRow | undefined): Error {
-  if (!payment) return paymentNotStarted()
+  if (order.status === 'cancelled') return orderNotPayable({ members: { status: order.status } })
+  // One that was ended without a word of the bank, as by a change of mode, is as good as none.
+  const isEnded = payment?.status === 'canceled' && payment.failure === null
+  if (!payment || isEnded) return paymentNotStarted()
   if (payment.status === 'requires_action') {
     return paymentActionRequired({
       members: { clientSecret: payment.clientSecret, url: payment.url, paymentId: payment.id },
     })
   }
-  if (order.status === 'cancelled') return orderNotPayable({ members: { status: order.status } })
-  if (payment.status === 'canceled') return paymentNotStarted()
   return paymentNotCompleted({
     members: {
       paymentId: payment.id,
@@ -65,8 +71,9 @@ function reasonOf(order: OrderRow, payment: PaymentRow | undefined): Error {
   })
 }
 
-function isPaid(order: OrderRow): boolean {
-  return order.status !== 'pending' && order.status !== 'cancelled' && order.paid >= order.total
+/** An order is confirmed by nothing but its payment, and stays so if the money is disputed later. */
+function isPaid({ status }: OrderRow): boolean {
+  return status !== 'pending' && status !== 'cancelled'
 }
 
 async function toReply(ctx: AppContext, row: OrderRow, ledger: Ledger): Promise<ConfirmReply> {

@@ -5,10 +5,12 @@ import {
   listStalePayments,
   listStaleRefunds,
   touchPayment,
+  touchRefund,
   type PaymentRow,
+  type RefundRow,
 } from '../../payments/index.ts'
-import { observe } from './call-provider.ts'
-import { abandonLost } from './end-payment.ts'
+import { observe, recoverStaleStep } from './call-provider.ts'
+import { abandonLost, isLost } from './end-payment.ts'
 import { sendRefund } from './refund-money.ts'
 import { settleRefund } from './settle-payment.ts'
 
@@ -17,19 +19,17 @@ const batchSize = 100
 
 /**
  * Finds what no webhook told: payments and refunds that are still open are asked for again, each
- * by itself, so that one that fails does not hold up the others.
+ * by itself. One that fails has its turn like the others, so that it never holds them up.
  */
 export async function reconcile(ctx: AppContext): Promise<void> {
   if (!ctx.stripe.enabled) return
   for (const payment of await listStalePayments(ctx.db, ctx.now, batchSize)) {
+    await touchPayment(ctx.db, payment, ctx.now)
     await attempt(ctx, { paymentId: payment.id }, () => reconcilePayment(ctx, payment))
   }
   for (const refund of await listStaleRefunds(ctx.db, ctx.now, batchSize)) {
-    await attempt(ctx, { refundId: refund.id }, async () => {
-      if (refund.providerRef === null) return await sendRefund(ctx, refund)
-      const seen = await ctx.stripe.retrieveRefund(refund.providerRef)
-      await settleRefund(ctx, { orderId: refund.orderId, refundId: refund.id }, seen)
-    })
+    await touchRefund(ctx.db, refund, ctx.now)
+    await attempt(ctx, { refundId: refund.id }, () => reconcileRefund(ctx, refund))
   }
 }
 
@@ -48,14 +48,16 @@ export async function expireOrders(ctx: AppContext): Promise<void> {
   }
 }
 
-/** An attempt that was never created is given up after this: its creation moves no money. */
-const lostAfterMs = hourMs
-
 async function reconcilePayment(ctx: AppContext, payment: PaymentRow): Promise<void> {
-  const age = ctx.now.getTime() - payment.createdAt.getTime()
-  if (payment.providerRef === null && age > lostAfterMs) return await abandonLost(ctx, payment)
+  if (isLost(ctx, payment)) return await abandonLost(ctx, payment)
+  if (await recoverStaleStep(ctx, payment)) return
   await observe(ctx, payment)
-  await touchPayment(ctx.db, payment, ctx.now)
+}
+
+async function reconcileRefund(ctx: AppContext, refund: RefundRow): Promise<void> {
+  if (refund.providerRef === null) return await sendRefund(ctx, refund)
+  const seen = await ctx.stripe.retrieveRefund(refund.providerRef)
+  await settleRefund(ctx, { orderId: refund.orderId, refundId: refund.id }, seen)
 }
 
 async function attempt(

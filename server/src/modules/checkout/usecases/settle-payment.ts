@@ -1,13 +1,12 @@
-import { present } from '../../../kernel/assert.ts'
-import { inTx, type AppContext, type TxContext } from '../../../platform/context.ts'
+import { inTx, withoutLease, type AppContext, type TxContext } from '../../../platform/context.ts'
 import type { Fact } from '../../../platform/events.ts'
 import type { ObservedPayment, ObservedRefund } from '../../../platform/stripe.ts'
 import { lockOrder, settleLedger, writeLedger, type OrderRow } from '../../orders/index.ts'
 import {
   applyObservation,
   applyRefundObservation,
+  endStep,
   flagPayment,
-  getLedger,
   lockPayment,
   lockRefund,
   PaymentSucceeded,
@@ -15,30 +14,31 @@ import {
   type PaymentRow,
 } from '../../payments/index.ts'
 
-/** Which attempt of which order: the key of our row. */
-export interface PaymentKey {
-  readonly orderId: string
-  readonly paymentId: string
+/** What was seen, and whether it is the answer to the row's own step, which then ends with it. */
+export interface News {
+  readonly seen: ObservedPayment
+  readonly endsStep?: true
 }
 
 /**
  * The one path to paid: confirm, webhook, reconciliation and the reply of a call all end here, with
  * what the provider was just seen to say. Under the order's lock the same news is a no-op, a final
- * state never moves, and money for a cancelled order goes back by itself. Undefined where the order
- * or the payment is not ours.
+ * state never moves, and money for a cancelled order goes back by itself. The provider's word is
+ * written whoever holds the request's Idempotency-Key by now.
  */
 export async function settlePayment(
   ctx: AppContext,
-  key: PaymentKey,
-  seen: ObservedPayment,
-): Promise<OrderRow | undefined> {
+  row: PaymentRow,
+  { seen, endsStep }: News,
+): Promise<void> {
   const { livemode } = ctx.stripe
-  return await inTx(ctx, async (ctx) => {
-    const order = await lockOrder(ctx.db, key.orderId)
-    const payment = order && (await lockPayment(ctx.db, key.orderId, key.paymentId))
-    if (!order || !payment) return undefined
+  await inTx(withoutLease(ctx), async (ctx) => {
+    const order = await lockOrder(ctx.db, row.orderId)
+    const payment = order && (await lockPayment(ctx.db, row.orderId, row.id))
+    if (!order || !payment) return
     const { changed, facts } = await applyObservation(ctx, payment, { seen, livemode })
-    return changed ? await settleNews(ctx, { order, payment, facts }) : order
+    if (endsStep) await endStep(ctx.db, row, true)
+    if (changed) await settleNews(ctx, { order, payment, facts })
   })
 }
 
@@ -46,9 +46,9 @@ export async function settlePayment(
 export async function settleRefund(
   ctx: AppContext,
   { orderId, refundId }: { orderId: string; refundId: string },
-  seen: ObservedRefund,
+  seen: Pick<ObservedRefund, 'status'> & { ref: string | null },
 ): Promise<void> {
-  await inTx(ctx, async (ctx) => {
+  await inTx(withoutLease(ctx), async (ctx) => {
     const order = await lockOrder(ctx.db, orderId)
     const refund = order && (await lockRefund(ctx.db, orderId, refundId))
     if (!order || !refund) return
@@ -57,39 +57,30 @@ export async function settleRefund(
   })
 }
 
-async function settleNews(
-  ctx: TxContext,
-  { order, payment, facts }: { order: OrderRow; payment: PaymentRow; facts: readonly Fact[] },
-): Promise<OrderRow> {
+interface Settling {
+  readonly order: OrderRow
+  /** As it was before the news. */
+  readonly payment: PaymentRow
+  readonly facts: readonly Fact[]
+}
+
+async function settleNews(ctx: TxContext, { order, payment, facts }: Settling): Promise<void> {
   const isMoneyIn = facts.some((fact) => fact.type.name === PaymentSucceeded.name)
-  if (!isMoneyIn) return await writeLedger(ctx, order, facts)
+  if (!isMoneyIn) return void (await writeLedger(ctx, order, facts))
   if (order.status === 'cancelled') return await giveBack(ctx, { order, payment, facts })
   const settled = await settleLedger(ctx, order, facts)
-  if (settled.paid <= settled.total) return settled
-  const flagged = await flagLocked(ctx, payment, 'overpaid')
-  return flagged.length > 0 ? await writeLedger(ctx, settled, flagged) : settled
+  if (settled.paid <= settled.total) return
+  const flagged = await flagPayment(ctx, payment, 'overpaid')
+  if (flagged.length > 0) await writeLedger(ctx, settled, flagged)
 }
 
 /** Money for an order that was cancelled meanwhile: refunded by itself, and shown to a person. */
-async function giveBack(
-  ctx: TxContext,
-  { order, payment, facts }: { order: OrderRow; payment: PaymentRow; facts: readonly Fact[] },
-): Promise<OrderRow> {
-  const flagged = await flagLocked(ctx, payment, 'paid_after_cancel')
-  const { payments } = await getLedger(ctx.db, order.id)
-  const paid = present(
-    payments.find((one) => one.id === payment.id),
-    'the payment that was just settled',
-  )
+async function giveBack(ctx: TxContext, { order, payment, facts }: Settling): Promise<void> {
+  const flagged = await flagPayment(ctx, payment, 'paid_after_cancel')
+  const paid = (await lockPayment(ctx.db, payment.orderId, payment.id)) ?? payment
   const { facts: refunding } = await reserveRefund(ctx, paid, {
     amount: paid.amount,
     reason: 'paid after the order was cancelled',
   })
-  return await writeLedger(ctx, order, [...facts, ...flagged, ...refunding])
-}
-
-/** The row as it stands after what this transaction has written on it. */
-async function flagLocked(ctx: TxContext, payment: PaymentRow, reason: string): Promise<Fact[]> {
-  const current = await lockPayment(ctx.db, payment.orderId, payment.id)
-  return current ? await flagPayment(ctx, current, reason) : []
+  await writeLedger(ctx, order, [...facts, ...flagged, ...refunding])
 }

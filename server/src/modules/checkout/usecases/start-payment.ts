@@ -7,7 +7,7 @@ import { findLivePayment, openAttempt, type PaymentRow } from '../../payments/in
 import { orderNotPayable, paymentInProgress } from '../schema.ts'
 import { changeAmount } from './adjust-payment.ts'
 import { recoverStaleStep, runStep, toPublicFailure } from './call-provider.ts'
-import { abandonLost, endPayment } from './end-payment.ts'
+import { abandonLost, endPayment, isLost } from './end-payment.ts'
 
 export interface PaymentWish {
   readonly mode: 'intent' | 'hosted'
@@ -30,21 +30,57 @@ export async function startPayment(
 ): Promise<PaymentRow> {
   for (let turn = 1; turn <= maxTurns; turn += 1) {
     const { order, payment } = await openOrFind(ctx, orderId, wish)
-    if (await recoverStaleStep(ctx, payment)) continue
-    if (payment.providerRef === null) {
-      await createObject(ctx, { order, payment, wish })
-      continue
-    }
-    if (payment.mode !== wish.mode) {
-      await endPayment(ctx, payment)
-      continue
-    }
-    const outstanding = order.total - order.paid
-    if (payment.amount === outstanding || payment.status === 'processing') return payment
-    await changeAmount(ctx, payment, outstanding)
+    const isReady = await bringNearer(ctx, { order, payment, wish, isFirstTurn: turn === 1 })
+    if (isReady) return payment
   }
   throw paymentInProgress({ retryAfterSeconds: 1 })
 }
+
+interface Turn {
+  readonly order: OrderRow
+  readonly payment: PaymentRow
+  readonly wish: PaymentWish
+  readonly isFirstTurn: boolean
+}
+
+/** One thing that stands between the payment and the wish is done; true when nothing does. */
+async function bringNearer(ctx: AppContext, turn: Turn): Promise<boolean> {
+  const { order, payment, wish, isFirstTurn } = turn
+  if (await recover(ctx, payment)) return false
+  if (payment.providerRef === null) {
+    if (isLost(ctx, payment)) await abandonLost(ctx, payment)
+    else await createObject(ctx, turn)
+    return false
+  }
+  const isWished = payment.mode === wish.mode
+  if (payment.status === 'processing' && isWished) return true
+  // It was asked to end and could not: the bank has it.
+  if (payment.status === 'processing' && !isFirstTurn) throw paymentInProgress()
+  if (!isWished || isRunOut(ctx, payment)) {
+    await endPayment(ctx, payment)
+    return false
+  }
+  const outstanding = order.total - order.paid
+  if (payment.amount === outstanding) return true
+  await changeAmount(ctx, payment, outstanding)
+  return false
+}
+
+async function recover(ctx: AppContext, payment: PaymentRow): Promise<boolean> {
+  try {
+    return await recoverStaleStep(ctx, payment)
+  } catch (error) {
+    throw toPublicFailure(error)
+  }
+}
+
+/** A page that ends within the hour is not worth beginning on. */
+function isRunOut({ now }: AppContext, { mode, createdAt }: PaymentRow): boolean {
+  return mode === 'hosted' && now > later(createdAt, pageLifeMs - hourMs)
+}
+
+/** Of the 24 hours that the provider allows at most. */
+const pageLifeMs = 23 * hourMs
 
 async function openOrFind(
   ctx: AppContext,
@@ -75,14 +111,8 @@ function statesOf(order: OrderRow | undefined): Record<string, string> {
   return order ? { status: order.status, paymentStatus: order.paymentStatus } : {}
 }
 
-interface Creation {
-  readonly order: OrderRow
-  readonly payment: PaymentRow
-  readonly wish: PaymentWish
-}
-
 /** Creating moves no money: whoever comes second waits for the first one's object. */
-async function createObject(ctx: AppContext, { order, payment, wish }: Creation): Promise<void> {
+async function createObject(ctx: AppContext, { order, payment, wish }: Turn): Promise<void> {
   const charge = {
     amount: payment.amount,
     currency: payment.currency,
@@ -95,8 +125,8 @@ async function createObject(ctx: AppContext, { order, payment, wish }: Creation)
     ...charge,
     successUrl: wish.successUrl,
     cancelUrl: wish.cancelUrl,
-    // From the row, so that a repeat of the call is the same call: 23 of the 24 hours allowed.
-    expiresAt: later(payment.createdAt, 23 * hourMs),
+    // From the row, so that a repeat of the call is the same call.
+    expiresAt: later(payment.createdAt, pageLifeMs),
   }
   try {
     await runStep(ctx, payment, {
@@ -108,6 +138,8 @@ async function createObject(ctx: AppContext, { order, payment, wish }: Creation)
     })
   } catch (error) {
     if (isInProgress(error)) return await waitForObject(ctx, payment)
+    // An earlier try asked for other return addresses: the next turn has another key.
+    if (error instanceof ProviderError && error.kind === 'key_used') return
     // The provider will never take this one: it must not stand in the way of the next.
     if (error instanceof ProviderError) await abandonLost(ctx, payment)
     throw toPublicFailure(error)

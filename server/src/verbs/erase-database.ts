@@ -1,0 +1,63 @@
+import type { Config } from '../config.ts'
+import { openPool, type Pool } from '../platform/database.ts'
+import { startEmbeddedDatabase } from '../platform/embedded-database/index.ts'
+import { Refusal } from './refusal.ts'
+
+/**
+ * Takes everything out of Bureau's schema and the job queue's, as their owner; the next migration
+ * makes both anew. Throws Refusal while another process works on the database.
+ */
+export async function eraseDatabase(
+  config: Config,
+  progress: (message: string) => void,
+): Promise<void> {
+  const { databaseUrl, databaseOwnerUrl, dataDir } = config
+  if (databaseUrl !== undefined) return await eraseAt(databaseOwnerUrl ?? databaseUrl)
+  const embedded = await startEmbeddedDatabase({ dataDir, progress })
+  try {
+    await eraseAt(embedded.ownerUrl)
+  } finally {
+    await embedded.stop()
+  }
+}
+
+const eraseTimeoutMs = 60_000
+
+async function eraseAt(ownerUrl: string): Promise<void> {
+  const owner = openPool({
+    url: ownerUrl,
+    size: 1,
+    namedStatements: false,
+    timeoutMs: eraseTimeoutMs,
+    onError: () => undefined,
+  })
+  try {
+    await refuseWhileOthersWork(owner)
+    // One message is one transaction: a crash leaves all of it or nothing.
+    await owner.driver.query(emptySchemas)
+  } finally {
+    await owner.close()
+  }
+}
+
+/** A new schema is closed to everybody but its owner; PostgreSQL's own lets all look into it. */
+const emptySchemas = `
+  drop schema if exists graphile_worker cascade;
+  do $$
+  declare ours text := current_schema();
+  begin
+    execute format('drop schema %I cascade', ours);
+    execute format('create schema %I', ours);
+    execute format('grant usage on schema %I to public', ours);
+  end $$`
+
+async function refuseWhileOthersWork(owner: Pool): Promise<void> {
+  const { rows } = await owner.driver.query<{ others: number }>(
+    `select count(*)::int as others from pg_stat_activity
+     where datname = current_database() and pid <> pg_backend_pid()
+       and application_name like 'bureau%'`,
+  )
+  if ((rows[0]?.others ?? 0) > 0) {
+    throw new Refusal('A Bureau is working on this database: stop it first.')
+  }
+}
