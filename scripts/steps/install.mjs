@@ -20,11 +20,7 @@ export function isInstalled() {
 /** Installs exactly what the lockfile says. */
 export async function install() {
   console.error('Installing packages from the lockfile; the first time this takes a minute or so')
-  let { code, output } = await runNpm(['ci'])
-  if (code !== 0 && lacksOnlyUnknownPackages(output)) {
-    // Keeps to the lockfile too, and forgives what the lockfile could not know.
-    ;({ code, output } = await runNpm(['install', '--no-save']))
-  }
+  const { code, output } = await runNpm(['ci'])
   if (code === 0) {
     writeFileSync(stampFile, fingerprint())
     return
@@ -46,20 +42,6 @@ async function runNpm(args) {
   const npm = process.env.npm_execpath
   if (npm?.endsWith('.js')) return await runNode([npm, ...quietly])
   return await run(process.platform === 'win32' ? 'npm.cmd' : 'npm', quietly)
-}
-
-/**
- * `npm ci` refuses a lockfile without an entry for an optional package of some platform, which npm
- * itself leaves out where the registry does not carry that package. Its complaint then names no
- * version; one that does means that the lockfile is truly out of date.
- */
-function lacksOnlyUnknownPackages(output) {
-  const complaints = output.match(/(Missing|Invalid): .*/g) ?? []
-  return (
-    output.includes('EUSAGE') &&
-    complaints.length > 0 &&
-    complaints.every((complaint) => /^Missing: \S+@ from lock file/.test(complaint))
-  )
 }
 
 function fingerprint() {

@@ -165,8 +165,13 @@ describe('a table that uses everything', () => {
     expect(Object.keys(make.responses[201].headers)).toEqual(
       expect.arrayContaining(['ETag', 'Location', 'RateLimit', 'Idempotent-Replayed']),
     )
-    const codes = Object.keys(make.responses[409].content['application/problem+json'].examples)
-    expect(codes).toEqual(['thing_taken', 'idempotency_in_progress'])
+    const conflict = 'thing_taken.idempotency_in_progress'
+    expect(make.responses[409]).toEqual({ $ref: `#/components/responses/${conflict}` })
+    const { content } = document.components.responses[conflict]
+    expect(Object.keys(content['application/problem+json'].examples)).toEqual([
+      'thing_taken',
+      'idempotency_in_progress',
+    ])
     const list = document.paths['/api/things'].get
     expect(list.parameters.map(({ name }: { name: string }) => name)).toEqual([
       'limit',

@@ -41,7 +41,7 @@ function labelled(label: string, text: string): string {
 }
 
 function indent(lines: readonly string[]): string {
-  return lines.map((line) => `  ${line}`).join('\n')
+  return lines.map((line) => (line === '' ? '' : `  ${line}`)).join('\n')
 }
 
 function addresses({ config, running }: Start): string[] {

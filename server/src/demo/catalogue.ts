@@ -196,13 +196,16 @@ export async function publishCatalogue(ctx: AppContext): Promise<Map<string, Id<
   for (const [index, { services, ...category }] of demoCategories.entries()) {
     const { id: categoryId } = await createCategory(ctx, { ...category, position: index + 1 })
     for (const [place, service] of services.entries()) {
-      const { included, needed, price, options, ...rest } = service
+      const { slug, name, summary, price, turnaroundDays, options } = service
       const { id } = await createService(ctx, {
-        ...rest,
-        categoryId,
+        slug,
+        name,
+        summary,
         description: describe(service),
+        categoryId,
         price: { amount: price, currency },
         options: [...options],
+        turnaroundDays,
         status: 'active',
         position: index * 10 + place + 1,
       })

@@ -83,16 +83,17 @@ async function workOn(
   if (!found) throw new Error(`the order ${orderId} has no case`)
   const agent = people.staff('agent')
   const begins = scene(ctx, work.daysAgo, agent)
-  const marks = { priority: work.priority ?? 'normal', tags: [...(work.tags ?? [])] } as const
-  await updateCase(begins, found.id, { assigneeId: agent.userId, ...marks }, null)
-  if (work.status) await changeCaseStatus(begins, found.id, { status: work.status }, null)
+  const { priority = 'normal', tags = [] } = work
+  const { id } = found
+  await updateCase(begins, id, { assigneeId: agent.userId, priority, tags: [...tags] }, null)
+  if (work.status) await changeCaseStatus(begins, id, { status: work.status }, null)
   for (const [index, note] of work.notes.entries()) {
     const writesAt = scene(ctx, work.daysAgo - (index + 1) * hourOfDay, agent)
-    await addNote(writesAt, found.id, note)
+    await addNote(writesAt, id, note)
   }
   if (work.resolution === undefined) return
   const endsAt = scene(ctx, work.daysAgo - 1, agent)
-  await resolveCase(endsAt, found.id, { outcome: 'completed', summary: work.resolution })
+  await resolveCase(endsAt, id, { outcome: 'completed', summary: work.resolution })
 }
 
 /** A customer asks, and is answered. */

@@ -9,7 +9,7 @@ export interface Components {
   headers(names: readonly (keyof typeof headers)[]): object
   /** The same name, now declared. */
   securityScheme<Name extends keyof typeof securitySchemes>(name: Name): Name
-  /** The reply of one failing status with the codes it can carry. */
+  /** The reply of one failing status, named by the codes that it can carry. */
   failure(status: number, kinds: readonly ErrorKind[]): object
   /** All that was used, for the document's `components`. */
   written(): object
@@ -21,6 +21,7 @@ export function createComponents(): Components {
     parameters: new Map<string, unknown>(),
     headers: new Map<string, unknown>(),
     securitySchemes: new Map<string, unknown>(),
+    responses: new Map<string, unknown>(),
     examples: new Map<string, unknown>(),
   }
   const refer = (kind: keyof typeof used, name: string, value: unknown): { $ref: string } => {
@@ -42,18 +43,19 @@ export function createComponents(): Components {
       refer('securitySchemes', name, securitySchemes[name])
       return name
     },
-    failure: (status, kinds) => ({
-      description: kinds.map(({ code, title }) => `\`${code}\`: ${title}`).join('\n\n'),
-      headers: headersNamed(failureHeaders[status] ?? ['X-Request-Id']),
-      content: {
-        'application/problem+json': {
-          schema: { $ref: '#/components/schemas/Problem' },
-          examples: Object.fromEntries(
-            kinds.map((kind) => [kind.code, refer('examples', kind.code, exampleOf(kind))]),
-          ),
+    failure: (status, kinds) =>
+      refer('responses', kinds.map(({ code }) => code).join('.'), {
+        description: kinds.map(({ code, title }) => `\`${code}\`: ${title}`).join('\n\n'),
+        headers: headersNamed(failureHeaders[status] ?? ['X-Request-Id']),
+        content: {
+          'application/problem+json': {
+            schema: { $ref: '#/components/schemas/Problem' },
+            examples: Object.fromEntries(
+              kinds.map((kind) => [kind.code, refer('examples', kind.code, exampleOf(kind))]),
+            ),
+          },
         },
-      },
-    }),
+      }),
     written: () =>
       Object.fromEntries(
         Object.entries(used).map(([kind, parts]) => [

@@ -80,9 +80,11 @@ export const testPassword = 'correct horse battery staple'
 
 export async function startTestApp(options: TestAppOptions = {}): Promise<TestApp> {
   const { beside } = options
+  let offsetMs = 0
+  const clock = (): Date => new Date(Date.now() + offsetMs)
   const database = beside?.database ?? (await cloneDatabase())
   const sandbox =
-    beside?.sandbox ?? (await startSandbox({ port: 0, webhookSecrets: [webhookSecret] }))
+    beside?.sandbox ?? (await startSandbox({ port: 0, webhookSecrets: [webhookSecret], now: clock }))
   const db = openPool({
     url: database.serverUrl,
     size: 10,
@@ -90,8 +92,6 @@ export async function startTestApp(options: TestAppOptions = {}): Promise<TestAp
     timeoutMs: 10_000,
     onError: () => undefined,
   })
-  let offsetMs = 0
-  const clock = (): Date => new Date(Date.now() + offsetMs)
   const log = createLogger('silent')
   const ports = await openPorts({ db, database, sandbox, clock, options, log })
   const app = await createApp({

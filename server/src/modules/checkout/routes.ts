@@ -1,4 +1,5 @@
-import { answer, endpoint, type Endpoint } from '../../http/endpoint.ts'
+import { answer, endpoint, type Answer, type Endpoint } from '../../http/endpoint.ts'
+import type { AppContext } from '../../platform/context.ts'
 import {
   amountTooLarge,
   mixedCurrency,
@@ -94,7 +95,7 @@ export const routes: readonly Endpoint[] = [
       description:
         'The provider is asked, the client never believed. Paid: 200, again and again, with the ' +
         'case. The bank still has it: 202. More to do for the payer: 402.',
-      access: ['customer', 'order-token', 'orders:read'],
+      access: ['customer', 'order-token'],
       params: ConfirmParams,
       reply: ConfirmReply,
       alsoStatus: [202],
@@ -106,15 +107,13 @@ export const routes: readonly Endpoint[] = [
         orderNotPayable,
         providerUnavailable,
       ],
-      idempotency: 'none',
+      idempotency: {
+        resume: (ctx, orderId) => confirm(ctx, orderId),
+        restoreSecrets: (ctx, reply) => restoreSecrets(ctx, reply),
+      },
       example: { params: { orderId: 'B-1042' } },
     },
-    async (ctx, { params }) => {
-      const { outcome, reply } = await confirmCheckout(ctx, params.orderId)
-      return outcome === 'paid'
-        ? reply
-        : answer(reply, { status: 202, headers: { 'Retry-After': '5' } })
-    },
+    (ctx, { params }) => confirm(ctx, params.orderId),
   ),
   endpoint(
     'POST /api/webhook/stripe',
@@ -176,3 +175,11 @@ export const routes: readonly Endpoint[] = [
     (ctx, { params, body }) => requestRefund(ctx, params.id, body),
   ),
 ]
+
+/** Paid is 200; what the bank still has is 202, to be asked for again. */
+async function confirm(ctx: AppContext, orderId: string): Promise<Answer<ConfirmReply>> {
+  const { outcome, reply } = await confirmCheckout(ctx, orderId)
+  return outcome === 'paid'
+    ? answer(reply)
+    : answer(reply, { status: 202, headers: { 'Retry-After': '5' } })
+}

@@ -103,7 +103,7 @@ export const routes: readonly Endpoint[] = [
       idempotency: { resume: (ctx, id) => getOrder(ctx, id) },
       example: { params: { id: 'B-1042' }, body: { status: 'in_progress' } },
     },
-    (ctx, { params, body }) => changeStatus(ctx, params.id, body),
+    (ctx, { params, body, ifMatch }) => changeStatus(ctx, params.id, { ...body, ifMatch }),
   ),
 ]
 

@@ -186,23 +186,21 @@ export const setStatus = (
     returning ${orderColumns}`)
 
 export interface OrderPatch {
-  readonly note: string | null | undefined
-  readonly metadata: Readonly<Record<string, unknown>> | undefined
+  readonly note: string | null
+  readonly metadata: Readonly<Record<string, unknown>>
 }
 
-/** No row when the order is gone or, with `ifMatch`, has another version. */
+/** What staff wrote on it, with the order's row locked by the caller. */
 export const updateOrder = (
   tx: Tx,
   orderId: string,
-  { note, metadata, ifMatch }: OrderPatch & { ifMatch: number | null },
+  { note, metadata }: OrderPatch,
   now: Date,
-): Promise<OrderRow | undefined> =>
-  tx.maybeOne(sql`
-    update orders set
-      note = case when ${note !== undefined}::boolean then ${note ?? null}::text else note end,
-      metadata = coalesce(${metadata ? json(metadata) : null}::jsonb, metadata),
+): Promise<OrderRow> =>
+  tx.one(sql`
+    update orders set note = ${note}, metadata = ${json(metadata)}::jsonb,
       version = version + 1, updated_at = ${now}
-    where id = ${orderId} and (${ifMatch}::int is null or version = ${ifMatch}::int)
+    where id = ${orderId}
     returning ${orderColumns}`)
 
 /** The order's copy of its case: crm writes it in its own transaction. */

@@ -1,8 +1,8 @@
 import { present } from '../../../kernel/assert.ts'
 import { forbidden, invalidInputAt } from '../../../kernel/errors.ts'
-import { asSystem, inTx, withoutLease, type AppContext } from '../../../platform/context.ts'
+import { asSystem, inTx, spend, type AppContext } from '../../../platform/context.ts'
 import { ProviderError } from '../../../platform/stripe.ts'
-import { createCustomerRecord, getCustomer } from '../../identity/index.ts'
+import { getCustomer } from '../../identity/index.ts'
 import {
   lockOrder,
   orderTokenOf,
@@ -28,33 +28,42 @@ export async function processCheckout(
   }
   requireSense(ctx, input)
   const wish = readWish(ctx, input)
+  await spendByAccount(ctx)
   const order = await placeOrFind(ctx, input)
   return await payOrder(ctx, order, { input, wish })
 }
 
-/** The same request again, after a crash: its order stands, the payment goes on from the rows. */
+/**
+ * The same request again, after a crash: its order stands, the payment goes on from the rows. What
+ * was paid or is being decided by the bank is answered as it is, and no card is tried twice.
+ */
 export async function resumeCheckout(
   ctx: AppContext,
   orderId: string,
   input: ProcessCheckout,
 ): Promise<CheckoutReply> {
   const order = await requireOwnOrder(asSystem(ctx, 'resume'), orderId)
+  const { payments } = await getLedger(ctx.db, order.id)
+  const latest = payments.findLast((one) => one.provider === 'stripe')
+  if (order.status !== 'pending' || (latest && hasBeenTried(latest))) {
+    return await toReply(ctx, order, latest?.id ?? null)
+  }
   return await payOrder(ctx, order, { input, wish: readWish(ctx, input) })
 }
 
 /** A kept reply lacks what only the payer may have: it is read and derived again. */
-export async function restoreSecrets(
+export async function restoreSecrets<Reply extends Pick<CheckoutReply, 'order' | 'payment'>>(
   ctx: AppContext,
-  reply: CheckoutReply,
-): Promise<CheckoutReply> {
+  reply: Reply,
+): Promise<Reply & Pick<CheckoutReply, 'orderToken'>> {
   const row = await requireOwnOrder(asSystem(ctx, 'replay'), reply.order.id)
   const payment = reply.payment && (await findPayment(ctx.db, row.id, reply.payment.id))
-  const clientSecret = payment
-    ? renderForPayer(payment, { disputes: [] }).clientSecret
-    : null
+  const { clientSecret, url } = payment
+    ? renderForPayer(payment, { disputes: [] })
+    : { clientSecret: null, url: null }
   return {
     ...reply,
-    payment: reply.payment && { ...reply.payment, clientSecret },
+    payment: reply.payment && { ...reply.payment, clientSecret, url },
     ...tokenFor(ctx, row),
   }
 }
@@ -85,7 +94,7 @@ async function payOrder(
 async function confirmFree(ctx: AppContext, order: OrderRow): Promise<OrderRow> {
   return await inTx(ctx, async (ctx) => {
     const locked = present(await lockOrder(ctx.db, order.id), 'the order being confirmed')
-    return await settleLedger(ctx, locked, [])
+    return locked.status === 'pending' ? await settleLedger(ctx, locked, []) : locked
   })
 }
 
@@ -111,6 +120,11 @@ async function confirmAtOnce(
   }
 }
 
+/** Whether a card has met the bank's answer, or still waits for it. */
+function hasBeenTried({ status }: PaymentRow): boolean {
+  return status !== 'pending' && status !== 'canceled'
+}
+
 function mayConfirm({ mode, status }: PaymentRow): boolean {
   return mode === 'intent' && status !== 'processing' && status !== 'succeeded'
 }
@@ -121,9 +135,19 @@ async function placeOrFind(ctx: AppContext, input: ProcessCheckout): Promise<Ord
   const customer =
     actor.kind === 'customer'
       ? await getCustomer(ctx, actor.customerId)
-      : await createCustomerRecord(withoutLease(ctx), present(input.customer, 'customer'))
-  const items = present(input.items, 'items')
-  return (await placeOrder(ctx, { source: 'checkout', items, customer })).row
+      : present(input.customer, 'customer')
+  return await placeOrder(ctx, {
+    source: 'checkout',
+    items: present(input.items, 'items'),
+    customer,
+  })
+}
+
+/** Beside the limit by address, which the route has: one account may come from many. */
+async function spendByAccount(ctx: AppContext): Promise<void> {
+  const { actor } = ctx
+  if (actor.kind === 'customer') await spend(ctx, 'checkoutByAccount', actor.userId)
+  if (actor.kind === 'order') await spend(ctx, 'checkoutByAccount', actor.orderId)
 }
 
 async function toReply(
@@ -179,8 +203,9 @@ function readWish(ctx: AppContext, input: ProcessCheckout): PaymentWish {
 function allowedUrl(ctx: AppContext, pointer: string, url: string | undefined): string | undefined {
   if (url === undefined) return undefined
   const { publicUrl, allowedOrigins } = ctx.business
-  const origin = URL.canParse(url) ? new URL(url).origin : ''
-  if ([publicUrl, ...allowedOrigins].includes(origin)) return url
+  const { origin, protocol } = URL.canParse(url) ? new URL(url) : { origin: '', protocol: '' }
+  const isWeb = protocol === 'https:' || protocol === 'http:'
+  if (isWeb && [new URL(publicUrl).origin, ...allowedOrigins].includes(origin)) return url
   throw invalidInputAt({
     pointer,
     code: 'origin',

@@ -1,7 +1,7 @@
 import { dayMs, later } from '../../../kernel/time.ts'
 import { inTx, type AppContext, type TxContext } from '../../../platform/context.ts'
 import { emit } from '../../../platform/outbox.ts'
-import type { ObservedRefund } from '../../../platform/stripe.ts'
+import { ProviderError, type ObservedRefund } from '../../../platform/stripe.ts'
 import { lockOrder, writeLedger } from '../../orders/index.ts'
 import {
   adoptDispute,
@@ -15,6 +15,7 @@ import { ProviderEventRefused } from '../events.ts'
 import { invalidSignature, paymentsNotConfigured } from '../schema.ts'
 import * as sql from '../sql.ts'
 import type { ProviderEventRow } from '../sql.ts'
+import { observe } from './call-provider.ts'
 import { settlePayment } from './settle-payment.ts'
 
 export const handleEventJob = 'handle-provider-event'
@@ -26,9 +27,11 @@ export async function receiveEvent(
 ): Promise<void> {
   if (!ctx.stripe.enabled) throw paymentsNotConfigured()
   if (rawBody === undefined || signature === undefined) throw invalidSignature()
-  const event = await ctx.stripe.readEvent(rawBody, signature).catch((error: unknown) => {
-    throw invalidSignature({ cause: error })
-  })
+  const event = await ctx.stripe
+    .readEvent({ rawBody, signature }, ctx.now)
+    .catch((error: unknown) => {
+      throw invalidSignature({ cause: error })
+    })
   const { id, type, objectKind, objectId, account, livemode } = event
   await sql.insertProviderEvent(
     ctx.db,
@@ -44,7 +47,11 @@ export async function receiveEvent(
 export async function handleEvent(ctx: AppContext, eventId: string): Promise<void> {
   const event = await sql.findProviderEvent(ctx.db, eventId)
   if (!event || event.processedAt) return
-  const outcome = await act(ctx, event)
+  const outcome = await act(ctx, event).catch((error: unknown) => {
+    // The provider does not know the object: asking again will not help.
+    if (error instanceof ProviderError && error.code === 'resource_missing') return 'refused'
+    throw error
+  })
   await inTx(ctx, async (ctx) => {
     if (outcome === 'refused') await refuse(ctx, event)
     await sql.setProcessed(ctx.db, event.id, outcome, ctx.now)
@@ -98,14 +105,16 @@ async function settleObject(ctx: AppContext, ref: string): Promise<boolean> {
   const seen = await ctx.stripe.retrievePayment(ref)
   const payment = await findOwn(ctx, seen)
   if (!payment) return false
-  // The row of a hosted attempt names its session: an intent's news is read through that.
-  const isOther = payment.providerRef !== null && payment.providerRef !== ref
-  const named =
-    isOther && payment.mode === 'hosted' && ref.startsWith('pi_')
-      ? await ctx.stripe.retrievePayment(payment.providerRef ?? ref)
-      : seen
-  await settlePayment(ctx, { orderId: payment.orderId, paymentId: payment.id }, named)
+  if (payment.mode === 'hosted' && ref.startsWith('pi_')) await observeSession(ctx, payment)
+  else await settlePayment(ctx, payment, { seen })
   return true
+}
+
+/** The row of a hosted attempt names its session: the news of its intent is read through that. */
+async function observeSession(ctx: AppContext, payment: PaymentRow): Promise<void> {
+  // The event has overtaken the answer to the session's creation: its job comes again.
+  if (payment.providerRef === null) throw new Error(`${payment.id} does not know its session yet`)
+  await observe(ctx, payment)
 }
 
 async function findOwn(
@@ -121,13 +130,8 @@ async function settleRefundsOf(
   ctx: AppContext,
   intentRef: string | null,
 ): Promise<EventOutcome> {
-  const payment = await findOfIntent(ctx, intentRef)
+  const payment = await settleFirst(ctx, intentRef)
   if (!payment || intentRef === null) return 'refused'
-  await settlePayment(
-    ctx,
-    { orderId: payment.orderId, paymentId: payment.id },
-    await ctx.stripe.retrievePayment(payment.providerRef ?? intentRef),
-  )
   const refunds = await ctx.stripe.listRefunds(intentRef)
   for (const seen of refunds) await settleOneRefund(ctx, payment, seen)
   return 'settled'
@@ -152,7 +156,7 @@ async function settleOneRefund(
 
 async function settleDispute(ctx: AppContext, disputeRef: string): Promise<EventOutcome> {
   const seen = await ctx.stripe.retrieveDispute(disputeRef)
-  const payment = await findOfIntent(ctx, seen.intentRef)
+  const payment = await settleFirst(ctx, seen.intentRef)
   if (!payment) return 'refused'
   await inTx(ctx, async (ctx) => {
     const order = await lockOrder(ctx.db, payment.orderId)
@@ -163,11 +167,12 @@ async function settleDispute(ctx: AppContext, disputeRef: string): Promise<Event
   return 'settled'
 }
 
-async function findOfIntent(
+/** Money goes back only after it came: the payment itself is brought up to date before. */
+async function settleFirst(
   ctx: AppContext,
   intentRef: string | null,
 ): Promise<PaymentRow | undefined> {
-  if (intentRef === null) return undefined
+  if (intentRef === null || !(await settleObject(ctx, intentRef))) return undefined
   return await findOwn(ctx, await ctx.stripe.retrievePayment(intentRef))
 }
 

@@ -1,3 +1,4 @@
+import { present } from '../../../kernel/assert.ts'
 import { invalidInputAt, notFound } from '../../../kernel/errors.ts'
 import { dayMs, hourMs } from '../../../kernel/time.ts'
 import { inTx, type AppContext, type TxContext } from '../../../platform/context.ts'
@@ -12,7 +13,6 @@ import {
   refundableOf,
   renderRefund,
   reserveRefund,
-  type PaymentRow,
   type Refund,
   type RefundRow,
 } from '../../payments/index.ts'
@@ -67,42 +67,57 @@ export async function sendRefund(
   const refund = await findRefund(ctx.db, orderId, id)
   if (!refund || refund.status !== 'pending' || refund.providerRef !== null) return
   const payment = await findPayment(ctx.db, orderId, refund.paymentId)
-  if (!payment?.intentRef) return
-  const seen =
-    (await findSent(ctx, refund, payment.intentRef)) ?? (await callProvider(ctx, refund, payment))
-  if (seen) await settleRefund(ctx, { orderId, refundId: id }, seen)
+  const intentRef = present(payment?.intentRef, 'the intent of a payment that is given back')
+  const sent = isKeyForgotten(ctx, refund) ? await findSent(ctx, refund, intentRef) : undefined
+  const seen = sent ?? (await callProvider(ctx, refund, intentRef))
+  await settleRefund(ctx, { orderId, refundId: id }, seen)
 }
 
 /** The provider forgets keys after 24 hours: an older refund is looked for before it is repeated. */
+function isKeyForgotten({ now }: AppContext, { createdAt }: RefundRow): boolean {
+  return now.getTime() - createdAt.getTime() >= dayMs - hourMs
+}
+
 async function findSent(
   ctx: AppContext,
   refund: RefundRow,
   intentRef: string,
 ): Promise<ObservedRefund | undefined> {
-  if (ctx.now.getTime() - refund.createdAt.getTime() < dayMs - hourMs) return undefined
   const sent = await ctx.stripe.listRefunds(intentRef)
   return sent.find((one) => one.refundId === refund.id)
 }
 
+type RefundOutcome = Pick<ObservedRefund, 'status'> & { ref: string | null }
+
 async function callProvider(
   ctx: AppContext,
   refund: RefundRow,
-  payment: PaymentRow,
-): Promise<ObservedRefund | undefined> {
-  const { orderId, id, amount, currency, attempt } = refund
-  const key = providerKey({ id: payment.id, attempt }, `refund-${id}`)
-  const intentRef = payment.intentRef ?? ''
+  intentRef: string,
+): Promise<RefundOutcome> {
+  const { orderId, id, paymentId, amount, attempt } = refund
+  const key = providerKey({ id: paymentId, attempt }, `refund-${id}`)
   try {
     return await ctx.stripe.createRefund({ intentRef, amount, orderId, refundId: id }, key)
   } catch (error) {
-    const isDefinite = error instanceof ProviderError && error.kind === 'refused'
-    if (!isDefinite) throw error
-    await raiseRefundAttempt(ctx.db, refund)
+    if (!(error instanceof ProviderError)) throw error
+    if (error.kind === 'erred') return await afterError(ctx, { refund, intentRef, error })
+    if (error.kind !== 'refused') throw error
     ctx.log.error({ err: error, refundId: id }, 'the provider refused a refund')
     // It will not come: the sum is free again, and the order's history shows it.
-    const status = 'failed'
-    return { ref: '', intentRef, amount, currency, status, refundId: id, orderId }
+    return { ref: null, status: 'failed' }
   }
+}
+
+/** The provider keeps its own failure under the key: seen not to have happened, it gets another. */
+async function afterError(
+  ctx: AppContext,
+  given: { refund: RefundRow; intentRef: string; error: ProviderError },
+): Promise<RefundOutcome> {
+  const { refund, intentRef, error } = given
+  const sent = await findSent(ctx, refund, intentRef)
+  if (sent) return sent
+  await raiseRefundAttempt(ctx.db, refund)
+  throw error
 }
 
 async function reserve(

@@ -10,7 +10,7 @@ import { inTx, type Context, type TxContext } from '../../../platform/context.ts
 import { emit } from '../../../platform/outbox.ts'
 import { getLedger, reserveFullRefund } from '../../payments/index.ts'
 import { OrderCancelled, OrderConfirmed, OrderStatusChanged, OrderUpdated } from '../events.ts'
-import { allowedTransitions, canBecome } from '../rules.ts'
+import { allowedTransitions, canBecome, mergeMetadata } from '../rules.ts'
 import {
   refundChoiceRequired,
   type ChangeStatus,
@@ -23,21 +23,26 @@ import type { OrderRow } from '../sql.ts'
 import { readWhole, requireOwnOrder } from './read-orders.ts'
 import { writeLedger } from './settle-ledger.ts'
 
-/** JSON Merge Patch of what staff may write on an order. */
+/** A change with the version that the client has seen; null where it does not care. */
+export interface Conditional {
+  readonly ifMatch: number | null
+}
+
+/** JSON Merge Patch of what staff may write on an order; 412 where it has another version. */
 export async function patchOrder(
   ctx: Context,
   idOrNumber: string,
-  { patch, ifMatch }: { patch: PatchOrder; ifMatch: number | null },
+  { patch, ifMatch }: Conditional & { patch: PatchOrder },
 ): Promise<Order> {
-  if (patch.metadata && !isSmallJson(patch.metadata)) {
-    throw invalidInputAt({ pointer: '/metadata', code: 'maxBytes', message: 'is over 16 KiB' })
-  }
   const { id } = await requireOwnOrder(ctx, idOrNumber)
-  const metadata = patch.metadata === null ? {} : patch.metadata
   return await inTx(ctx, async (ctx) => {
-    const change = { note: patch.note, metadata, ifMatch }
-    const row = await sql.updateOrder(ctx.db, id, change, ctx.now)
-    if (!row) throw preconditionFailed()
+    const order = await lockVersion(ctx, id, ifMatch)
+    const metadata = mergeMetadata(order.metadata, patch.metadata)
+    if (!isSmallJson(metadata)) {
+      throw invalidInputAt({ pointer: '/metadata', code: 'maxBytes', message: 'is over 16 KiB' })
+    }
+    const note = patch.note === undefined ? order.note : patch.note
+    const row = await sql.updateOrder(ctx.db, id, { note, metadata }, ctx.now)
     const fields = Object.keys(patch)
     await emit(ctx, OrderUpdated({ rootId: id, rootVersion: row.version, data: { fields } }))
     return await readWhole(ctx, row, await getLedger(ctx.db, id))
@@ -48,12 +53,11 @@ export async function patchOrder(
 export async function changeStatus(
   ctx: Context,
   idOrNumber: string,
-  change: ChangeStatus,
+  { ifMatch, ...change }: Conditional & ChangeStatus,
 ): Promise<Order> {
   const { id } = await requireOwnOrder(ctx, idOrNumber)
   return await inTx(ctx, async (ctx) => {
-    const order = await sql.lockOrder(ctx.db, id)
-    if (!order) throw notFound({ detail: 'There is no such order.' })
+    const order = await lockVersion(ctx, id, ifMatch)
     requireAllowed(order, change.status)
     const row =
       change.status === 'cancelled'
@@ -84,6 +88,18 @@ export async function cancelOrder(
   const data = { from: order.status, reason: kind, refund }
   await emit(ctx, OrderCancelled({ rootId: order.id, rootVersion: version, data }))
   return row
+}
+
+/** The order's lock, for who has seen it as it is. */
+async function lockVersion(
+  ctx: TxContext,
+  orderId: string,
+  ifMatch: number | null,
+): Promise<OrderRow> {
+  const order = await sql.lockOrder(ctx.db, orderId)
+  if (!order) throw notFound({ detail: 'There is no such order.' })
+  if (ifMatch !== null && order.version !== ifMatch) throw preconditionFailed()
+  return order
 }
 
 async function cancelWithMoney(

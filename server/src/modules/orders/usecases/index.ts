@@ -1,7 +1,7 @@
 export { cancelOrder, changeStatus, patchOrder } from './change-order.ts'
 export { linkCase, setCaseStatus } from './link-case.ts'
 export { authenticateOrderToken, orderTokenOf } from './order-token.ts'
-export { placeOrder, placeOrderFor, renderPlaced, type PlacedOrder } from './place-order.ts'
+export { placeOrder, placeOrderFor } from './place-order.ts'
 export { getOrder, getOrderForCase, listOrders, readWhole, requireOwnOrder } from './read-orders.ts'
 export { renderCase } from './render-order.ts'
 export { settleLedger, writeLedger } from './settle-ledger.ts'

@@ -25,13 +25,14 @@ import {
   type PlaceOrder,
 } from '../schema.ts'
 import * as sql from '../sql.ts'
-import type { LineRow, OrderRow } from '../sql.ts'
-import { audienceOf, renderOrder } from './render-order.ts'
+import type { OrderRow } from '../sql.ts'
+import { readWhole } from './read-orders.ts'
 
 export interface OrderDraft {
   readonly source: 'checkout' | 'direct'
   readonly items: readonly OrderItem[]
-  readonly customer: { readonly id: string; readonly email: string; readonly name: string }
+  /** Known, or new: then a record is made once nothing else stands in the order's way. */
+  readonly customer: CustomerInput | (CustomerInput & { readonly id: Id<'cus'> })
   readonly note?: string | undefined
   readonly metadata?: Readonly<Record<string, unknown>> | undefined
 }
@@ -40,28 +41,26 @@ export interface OrderDraft {
 export async function placeOrderFor(ctx: Context, input: PlaceOrder): Promise<Order> {
   const { items, note, metadata } = input
   const customer = await resolveCustomer(ctx, input)
-  const placed = await placeOrder(ctx, { source: 'direct', items, customer, note, metadata })
-  return renderPlaced(ctx, placed)
-}
-
-export interface PlacedOrder {
-  readonly row: OrderRow
-  readonly lines: readonly LineRow[]
+  const row = await placeOrder(ctx, { source: 'direct', items, customer, note, metadata })
+  return await readWhole(ctx, row, { payments: [], refunds: [], disputes: [] })
 }
 
 /**
  * Writes an order with the catalogue's prices of this moment, in one statement. The snapshot never
  * changes afterwards, whatever becomes of the catalogue.
  */
-export async function placeOrder(ctx: Context, draft: OrderDraft): Promise<PlacedOrder> {
+export async function placeOrder(ctx: Context, draft: OrderDraft): Promise<OrderRow> {
   if (draft.metadata && !isSmallJson(draft.metadata)) {
     throw invalidInputAt({ pointer: '/metadata', code: 'maxBytes', message: 'is over 16 KiB' })
   }
   const { lines, currency } = await priceItems(ctx, draft.items)
   const totals = totalsOf(lines)
   if (!isPayable(totals.total)) throw amountTooLarge({ facts: { total: totals.total } })
+  const customer =
+    'id' in draft.customer
+      ? draft.customer
+      : await createCustomerRecord(withoutLease(ctx), draft.customer)
   const id = newId('ord', ctx.now)
-  const withIds = lines.map((line) => ({ ...line, id: newId('line', ctx.now) }))
   const nothingYet = { payments: [], refunds: [], disputes: [] }
   const event = OrderPlaced({
     rootId: id,
@@ -74,29 +73,18 @@ export async function placeOrder(ctx: Context, draft: OrderDraft): Promise<Place
       ...totals,
       id,
       source: draft.source,
-      customer: draft.customer,
+      customer,
       currency,
       paymentStatus: deriveMoney(totals.total, nothingYet).paymentStatus,
       note: draft.note ?? null,
       metadata: draft.metadata ?? {},
-      lines: withIds,
+      lines: lines.map((line) => ({ ...line, id: newId('line', ctx.now) })),
     },
     toStored(ctx, event),
   )
-  if (!row) throw await reasonOfRefusal(ctx, draft.customer.id)
+  if (!row) throw await reasonOfRefusal(ctx, customer.id)
   ctx.events.wake()
-  return { row, lines: withIds.map(toLineRow) }
-}
-
-/** The reply of an order that has no history yet: nothing needs to be read again. */
-export function renderPlaced(ctx: Context, { row, lines }: PlacedOrder): Order {
-  return renderOrder(audienceOf(ctx), {
-    row,
-    lines,
-    ledger: { payments: [], refunds: [], disputes: [] },
-    timeline: [],
-    names: new Map(),
-  })
+  return row
 }
 
 async function priceItems(
@@ -133,8 +121,8 @@ async function priceItems(
 /** Customers order for themselves; staff name a customer, or make a record for a new one. */
 async function resolveCustomer(
   ctx: Context,
-  { customerId, customer }: { customerId?: Id<'cus'>; customer?: CustomerInput },
-) {
+  { customerId, customer }: Pick<PlaceOrder, 'customerId' | 'customer'>,
+): Promise<OrderDraft['customer']> {
   const { actor } = ctx
   if (actor.kind === 'customer') {
     if (customerId ?? customer) {
@@ -154,7 +142,7 @@ async function resolveCustomer(
       message: 'exactly one of customerId and customer is required',
     })
   }
-  if (customer) return await createCustomerRecord(withoutLease(ctx), customer)
+  if (customer) return customer
   const known = await findCustomer(ctx, present(customerId, 'customerId'))
   if (known) return known
   throw invalidInputAt({ pointer: '/customerId', code: 'unknown', message: 'is no customer' })
@@ -166,8 +154,4 @@ async function reasonOfRefusal(ctx: Context, customerId: string): Promise<Error>
   return isFull
     ? tooManyOpenOrders({ retryAfterSeconds: 3600 })
     : idempotencyInProgress({ retryAfterSeconds: 1 })
-}
-
-function toLineRow(line: PricedLine & { id: Id<'line'> }): LineRow {
-  return { ...line, serviceId: line.serviceId as Id<'svc'>, answers: { ...line.answers } }
 }

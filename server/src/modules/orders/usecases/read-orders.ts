@@ -20,10 +20,9 @@ export async function getOrder(ctx: Context, idOrNumber: string): Promise<Order>
 /** The whole order around a row that was just read or written. */
 export async function readWhole(ctx: Context, row: OrderRow, ledger: Ledger): Promise<Order> {
   const audience = audienceOf(ctx)
-  const [lines, timeline] = await Promise.all([
-    sql.listLines(ctx.db, row.id),
-    listTimeline(ctx, row.id, audience),
-  ])
+  // One after the other: a transaction has one connection.
+  const lines = await sql.listLines(ctx.db, row.id)
+  const timeline = await listTimeline(ctx, row.id, audience)
   const people = timeline.flatMap((event) =>
     event.actorId !== null && (audience === 'staff' || event.actorKind !== 'staff')
       ? [event.actorId]
@@ -55,11 +54,9 @@ export async function requireOwnOrder(ctx: Context, idOrNumber: string): Promise
 
 /** What crm needs of an order to open its case. */
 export async function getOrderForCase(ctx: Context, orderId: string) {
-  const [row, lines] = await Promise.all([
-    sql.findOrder(ctx.db, orderId),
-    sql.listLines(ctx.db, orderId),
-  ])
+  const row = await sql.findOrder(ctx.db, orderId)
   if (!row) throw notFound({ detail: 'There is no such order.' })
+  const lines = await sql.listLines(ctx.db, orderId)
   return {
     id: row.id,
     number: row.number,
