@@ -1,6 +1,18 @@
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { startTestApp, type TestApp } from '../support/app.ts'
-import { bought, confirm, openShop, readOrder, settleAll, type Shop } from './shop.ts'
+import { booksAgree } from './books.ts'
+import {
+  bought,
+  buy,
+  confirm,
+  offer,
+  openShop,
+  payAgain,
+  price,
+  readOrder,
+  settleAll,
+  type Shop,
+} from './shop.ts'
 
 let app: TestApp
 let shop: Shop
@@ -10,17 +22,216 @@ beforeAll(async () => {
   shop = await openShop(app)
 })
 
+afterEach(async () => {
+  await settleAll(shop)
+  await booksAgree(app)
+})
+
 afterAll(async () => {
   await app.close()
 })
 
 describe('buying with a card', () => {
-  test('a customer pays, confirms, and the case stands open', async () => {
+  test('a customer pays at once, and the case stands open', async () => {
     const purchase = await bought(shop, { as: 'ada', paymentMethod: 'pm_card_visa' })
+    expect(purchase.payment.status).toBe('succeeded')
     expect(purchase.order).toMatchObject({ status: 'confirmed', paymentStatus: 'paid' })
     const confirmed = await confirm(shop, purchase)
-    expect(confirmed.status, JSON.stringify(confirmed.body)).toBe(200)
+    expect(confirmed.status).toBe(200)
+    expect(confirmed.body.case).toMatchObject({ status: 'new' })
+    expect(confirmed.body.case).toEqual(confirmed.body.order.case)
+    const again = await confirm(shop, purchase)
+    expect(again.status).toBe(200)
+    expect(again.body).toEqual(confirmed.body)
+  })
+
+  test('a guest pays in the browser and comes back with the order token', async () => {
+    const purchase = await bought(shop)
+    expect(purchase.payment).toMatchObject({ status: 'pending', clientSecret: expect.stringMatching(/^pi_.*_secret_/) })
+    const early = await confirm(shop, purchase)
+    expect([early.status, early.body.code]).toEqual([402, 'payment_not_completed'])
+    await payInBrowser(purchase.payment.clientSecret, 'pm_card_visa')
+    const confirmed = await confirm(shop, purchase)
+    expect(confirmed.status).toBe(200)
+    expect(confirmed.body.order).toMatchObject({ status: 'confirmed', paymentStatus: 'paid' })
+  })
+
+  test('a declined card is told with its decline code, and another one pays', async () => {
+    const purchase = await bought(shop, { as: 'ada', paymentMethod: 'pm_card_chargeDeclined' })
+    expect(purchase.payment).toMatchObject({
+      status: 'failed',
+      failure: { code: 'card_declined', declineCode: 'generic_decline' },
+    })
+    expect(purchase.order).toMatchObject({ status: 'pending', paymentStatus: 'failed' })
+    const declined = await confirm(shop, purchase)
+    expect(declined.status).toBe(402)
+    expect(declined.body).toMatchObject({
+      code: 'payment_not_completed',
+      declineCode: 'generic_decline',
+      failure: { code: 'card_declined' },
+    })
+    const other = await payAgain(shop, purchase, {
+      paymentMethod: 'pm_card_visa_chargeDeclinedInsufficientFunds',
+    })
+    expect(other.body.payment.failure.declineCode).toBe('insufficient_funds')
+    expect(other.body.payment.id).toBe(purchase.payment.id)
+    const paid = await payAgain(shop, purchase, { paymentMethod: 'pm_card_visa' })
+    expect(paid.status).toBe(201)
+    expect(paid.body.order.paymentStatus).toBe('paid')
+    expect((await confirm(shop, purchase)).status).toBe(200)
+  })
+
+  test('a card that needs authentication is paid once its holder has proved it', async () => {
+    const purchase = await bought(shop, {
+      as: 'ada',
+      paymentMethod: 'pm_card_authenticationRequired',
+    })
+    expect(purchase.payment.status).toBe('requires_action')
+    const waiting = await confirm(shop, purchase)
+    expect(waiting.status).toBe(402)
+    expect(waiting.body).toMatchObject({
+      code: 'payment_action_required',
+      clientSecret: purchase.payment.clientSecret,
+    })
+    app.sandbox.finishAuthentication(purchase.payment.providerRef, 'complete')
+    expect((await confirm(shop, purchase)).status).toBe(200)
+  })
+
+  test('a refused authentication leaves the order payable', async () => {
+    const purchase = await bought(shop, {
+      as: 'ada',
+      paymentMethod: 'pm_card_authenticationRequired',
+    })
+    app.sandbox.finishAuthentication(purchase.payment.providerRef, 'fail')
+    expect((await confirm(shop, purchase)).body.code).toBe('payment_not_completed')
+    const paid = await payAgain(shop, purchase, { paymentMethod: 'pm_card_visa' })
+    expect(paid.body.order.paymentStatus).toBe('paid')
+  })
+
+  test('a bank debit is 202 while it is under way and paid by the webhook', async () => {
+    const purchase = await bought(shop, { as: 'ada', paymentMethod: 'pm_bacsDebit_success' })
+    expect(purchase.payment.status).toBe('processing')
+    const waiting = await confirm(shop, purchase)
+    expect(waiting.status).toBe(202)
+    expect(waiting.headers.get('retry-after')).toMatch(/^\d+$/)
+    expect(waiting.body.case).toBeNull()
+    const other = await payAgain(shop, purchase, { mode: 'hosted' })
+    expect([other.status, other.body.code]).toEqual([409, 'payment_in_progress'])
+    app.sandbox.settlePayment(purchase.payment.providerRef)
     await settleAll(shop)
-    console.log(JSON.stringify(await readOrder(shop, purchase.orderId), null, 1))
+    expect(await readOrder(shop, purchase.orderId)).toMatchObject({
+      status: 'confirmed',
+      paymentStatus: 'paid',
+    })
+  })
+
+  test('a bank debit that fails leaves the order payable', async () => {
+    const purchase = await bought(shop, { as: 'ada', paymentMethod: 'pm_bacsDebit_accountClosed' })
+    app.sandbox.settlePayment(purchase.payment.providerRef)
+    await settleAll(shop)
+    const failed = await readOrder(shop, purchase.orderId)
+    expect(failed).toMatchObject({ status: 'pending', paymentStatus: 'failed' })
+    const paid = await payAgain(shop, purchase, { paymentMethod: 'pm_card_visa' })
+    expect(paid.body.order.paymentStatus).toBe('paid')
+  })
+
+  test('what costs nothing is confirmed at once, without a payment', async () => {
+    const purchase = await bought(shop, { as: 'ada', serviceId: await offer(shop, 0) })
+    expect(purchase.payment).toBeNull()
+    expect(purchase.order).toMatchObject({ status: 'confirmed', paymentStatus: 'paid' })
+    const confirmed = await confirm(shop, purchase)
+    expect([confirmed.status, confirmed.body.payment]).toEqual([200, null])
+  })
+
+  test('what the provider finds too little leaves no payment in the way', async () => {
+    const small = await offer(shop, 10)
+    const { status, body } = await buy(shop, { as: 'small', serviceId: small })
+    expect([status, body.code]).toEqual([422, 'amount_too_small'])
+    const live = await app.sql(
+      `select p.status from payments p join orders o on o.id = p.order_id where o.total = 10`,
+    )
+    expect(live).toEqual([{ status: 'canceled' }])
   })
 })
+
+describe('the same purchase many times at once', () => {
+  test('100 requests with one Idempotency-Key make one order and one intent', async () => {
+    const before = app.sandbox.counts().payment_intent
+    const key = 'one-and-the-same-purchase-of-grace'
+    const replies = await Promise.all(
+      Array.from({ length: 100 }, () => buy(shop, { key, paymentMethod: 'pm_card_visa' })),
+    )
+    const answered = replies.filter(({ status }) => status === 201)
+    const waiting = replies.filter(({ status }) => status === 409)
+    expect(answered.length).toBeGreaterThan(0)
+    expect(answered.length + waiting.length).toBe(100)
+    for (const { body } of waiting) expect(body.code).toBe('idempotency_in_progress')
+    const replay = await buy(shop, { key, paymentMethod: 'pm_card_visa' })
+    expect(replay.headers.get('idempotent-replayed')).toBe('true')
+    for (const { body } of answered) expect(body).toEqual(replay.body)
+    expect(app.sandbox.counts().payment_intent).toBe(before + 1)
+    const orders = await app.sql('select id from orders where customer_name = $1 and total = $2', [
+      'Grace',
+      price,
+    ])
+    expect(orders.filter(({ id }) => id === replay.body.order.id)).toHaveLength(1)
+  })
+
+  test('20 requests for one order share one intent', async () => {
+    const before = app.sandbox.counts().payment_intent
+    const { token } = await app.asCustomer('ada')
+    const placed = await app.request('POST /api/orders', {
+      token,
+      body: { items: [{ serviceId: shop.serviceId, quantity: 1 }] },
+    })
+    const purchase = { orderId: placed.body.id, payer: { token } }
+    const replies = await Promise.all(Array.from({ length: 20 }, () => payAgain(shop, purchase)))
+    for (const { status, body } of replies) expect(status, JSON.stringify(body)).toBe(201)
+    expect(new Set(replies.map(({ body }) => body.payment.providerRef)).size).toBe(1)
+    expect(app.sandbox.counts().payment_intent).toBe(before + 1)
+    const cards = await Promise.all(
+      Array.from({ length: 20 }, () => payAgain(shop, purchase, { paymentMethod: 'pm_card_visa' })),
+    )
+    expect(cards.some(({ status }) => status === 201)).toBe(true)
+    for (const { status } of cards) expect([201, 409]).toContain(status)
+    expect((await confirm(shop, purchase)).status).toBe(200)
+  })
+
+  test('50 confirmations race the webhook: one payment, one case, one event of each', async () => {
+    const purchase = await bought(shop, { as: 'ada' })
+    await payInBrowser(purchase.payment.clientSecret, 'pm_card_visa')
+    const [replies] = await Promise.all([
+      Promise.all(Array.from({ length: 50 }, () => confirm(shop, purchase))),
+      settleAll(shop),
+    ])
+    for (const { status, body } of replies) expect(status, JSON.stringify(body)).toBe(200)
+    const events = await app.sql(
+      'select type, count(*)::int as events from events where root_id = $1 group by type',
+      [purchase.orderId],
+    )
+    expect(Object.fromEntries(events.map(({ type, events: n }) => [type, n]))).toEqual({
+      'order.placed': 1,
+      'payment.started': 1,
+      'payment.succeeded': 1,
+      'order.confirmed': 1,
+    })
+  })
+})
+
+/** What Stripe's own script does with the client secret. */
+async function payInBrowser(clientSecret: string, paymentMethod: string): Promise<void> {
+  const [id = ''] = clientSecret.split('_secret_')
+  const response = await fetch(`${app.sandbox.url}/v1/payment_intents/${id}/confirm`, {
+    method: 'POST',
+    headers: {
+      authorization: 'Bearer sk_test_bureau',
+      'content-type': 'application/x-www-form-urlencoded',
+      'idempotency-key': `browser:${id}`,
+    },
+    body: new URLSearchParams({
+      payment_method: paymentMethod,
+      return_url: 'https://shop.example/back',
+    }),
+  })
+  expect(response.status).toBe(200)
+}

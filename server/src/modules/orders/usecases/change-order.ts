@@ -53,7 +53,7 @@ export async function patchOrder(
 export async function changeStatus(
   ctx: Context,
   idOrNumber: string,
-  { ifMatch, ...change }: Conditional & ChangeStatus,
+  { ifMatch = null, ...change }: ChangeStatus & Partial<Conditional>,
 ): Promise<Order> {
   const { id } = await requireOwnOrder(ctx, idOrNumber)
   return await inTx(ctx, async (ctx) => {

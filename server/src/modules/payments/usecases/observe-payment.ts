@@ -3,7 +3,6 @@ import { factOf, type Fact } from '../../../platform/events.ts'
 import type { ObservedPayment } from '../../../platform/stripe.ts'
 import * as events from '../events.ts'
 import { isFinal, mismatchOf, supersedes } from '../rules.ts'
-import type { PaymentStatus } from '../schema.ts'
 import * as sql from '../sql.ts'
 import type { PaymentRow } from '../sql.ts'
 
