@@ -112,7 +112,7 @@ describe('the demo business', () => {
     expect(rows.filter(({ provider }) => provider !== 'manual')).toEqual([])
     const failed = await app.sql('select last_error from graphile_worker._private_jobs')
     expect(failed.filter(({ last_error }) => last_error !== null)).toEqual([])
-    expect(app.sandbox.all('payment_intent')).toEqual([])
+    expect(app.sandbox.counts()).toMatchObject({ payment_intent: 0, refund: 0, customer: 0 })
   })
 
   test('is told once only', async () => {
@@ -154,18 +154,15 @@ describe('a start that seeds', () => {
     expect(row).toEqual({ orders: 10 })
   })
 
-  test('needs one connection only', async () => {
+  test('needs no more than one of the ten connections', async () => {
     const app = await startApp()
     const ctx = app.systemContext()
-    const used = new Set<unknown>()
-    ctx.db.driver.on('acquire', (client) => used.add(client))
     const held = await Promise.all(Array.from({ length: 9 }, () => ctx.db.driver.connect()))
     try {
       expect(await seedBusiness(ctx)).toBe(true)
     } finally {
       for (const client of held) client.release()
     }
-    expect(used.size).toBeLessThanOrEqual(10)
   })
 })
 

@@ -54,7 +54,7 @@ export const Currency = Type.String({
 /** Integer minor units; `Money` of what comes in is bounded, of what goes out is not. */
 export const Money = Type.Object(
   { amount: Type.Integer({ description: 'in minor units' }), currency: Currency },
-  { examples: [{ amount: 14_900, currency: 'GBP' }] },
+  { title: 'Money', examples: [{ amount: 14_900, currency: 'GBP' }] },
 )
 
 export const MoneyInput = strictObject({
@@ -95,24 +95,27 @@ export const Email = Type.String({
 export const Phone = Type.String({ minLength: 3, maxLength: 40, pattern: '^[0-9+()./ -]+$' })
 
 /** The state that a resource may move to, and what stands in the way. */
-export const Transition = Type.Object({
-  to: Type.String(),
-  blockedBy: nullable(Type.String()),
-})
+export const Transition = Type.Object(
+  { to: Type.String(), blockedBy: nullable(Type.String()) },
+  { title: 'Transition' },
+)
 export type Transition = Static<typeof Transition>
 
 /** One line of a timeline, with the data that the reader's audience may see. */
-export const TimelineEntry = Type.Object({
-  id: idOf('evt'),
-  type: Type.String(),
-  at: Instant,
-  actor: nullable(
-    Type.Object({
-      id: nullable(Type.String()),
-      name: nullable(Type.String()),
-      kind: Type.String(),
-    }),
-  ),
-  data: Type.Unsafe<Record<string, unknown>>({ type: 'object', additionalProperties: true }),
-})
+export const TimelineEntry = Type.Object(
+  {
+    id: idOf('evt'),
+    type: Type.String(),
+    at: Instant,
+    actor: nullable(
+      Type.Object({
+        id: nullable(Type.String()),
+        name: nullable(Type.String()),
+        kind: Type.String(),
+      }),
+    ),
+    data: Type.Unsafe<Record<string, unknown>>({ type: 'object', additionalProperties: true }),
+  },
+  { title: 'TimelineEntry' },
+)
 export type TimelineEntry = Static<typeof TimelineEntry>

@@ -16,10 +16,5 @@ export function later(date: Date, byMs: number): Date {
   return new Date(date.getTime() + byMs)
 }
 
-/** An instant that PostgreSQL put into JSON as milliseconds since the epoch. */
-export function fromEpochMs(ms: number): string {
-  return new Date(ms).toISOString()
-}
-
 /** The instant that milliseconds of other systems count from. */
 export const epoch = new Date(0)

@@ -133,7 +133,10 @@ interface Sender {
 function createSender({ namedStatements }: DatabaseOptions): Sender {
   let statements = 0
   return {
-    send: async <Row extends object>(client: pg.PoolClient, statement: Sql) => {
+    async send<Row extends object>(
+      client: pg.PoolClient,
+      statement: Sql,
+    ): Promise<SentResult<Row>> {
       const { text, name, values } = compile(statement)
       statements += 1
       const result = await client.query({

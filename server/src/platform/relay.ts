@@ -17,9 +17,8 @@ export interface Relay {
  * processes may do so at once: a delivery is deleted by one of them only.
  */
 export function startRelay(db: Pool, events: () => EventRegistry, log: Logger): Relay {
-  let stopped = false
+  const state = { isStopped: false, isDue: false }
   let rouse: (() => void) | undefined
-  let isDue = false
 
   const pause = (): Promise<void> =>
     new Promise((resolve) => {
@@ -30,23 +29,23 @@ export function startRelay(db: Pool, events: () => EventRegistry, log: Logger): 
       }
     })
   const run = async (): Promise<void> => {
-    while (!stopped) {
-      isDue = false
+    while (!state.isStopped) {
+      state.isDue = false
       const taken = await relayEvents(db, events()).catch((error: unknown) => {
         log.warn({ err: error }, 'events not handed over; they wait')
         return 0
       })
-      if (taken === 0 && !isDue && !stopped) await pause()
+      if (taken === 0 && !state.isDue && !state.isStopped) await pause()
     }
   }
   const running = run()
   return {
     wake: () => {
-      isDue = true
+      state.isDue = true
       rouse?.()
     },
     stop: async () => {
-      stopped = true
+      state.isStopped = true
       rouse?.()
       await running
     },

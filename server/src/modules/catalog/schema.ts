@@ -90,23 +90,26 @@ const Options = Type.Array(ServiceOption, { maxItems: maxOptions })
 
 const CategoryReference = Type.Object({ id: idOf('cat'), slug: Type.String(), name: Type.String() })
 
-export const Service = Type.Object({
-  id: idOf('svc'),
-  slug: Type.String(),
-  name: Type.String(),
-  summary: nullable(Type.String()),
-  description: nullable(Type.String({ description: 'Markdown, as it was given' })),
-  category: nullable(CategoryReference),
-  price: Money,
-  options: Type.Array(ServiceOption),
-  status: Status,
-  turnaroundDays: nullable(Type.Integer()),
-  position: Type.Integer(),
-  metadata: Metadata,
-  version: Type.Integer(),
-  createdAt: Instant,
-  updatedAt: Instant,
-})
+export const Service = Type.Object(
+  {
+    id: idOf('svc'),
+    slug: Type.String(),
+    name: Type.String(),
+    summary: nullable(Type.String()),
+    description: nullable(Type.String({ description: 'Markdown, as it was given' })),
+    category: nullable(CategoryReference),
+    price: Money,
+    options: Type.Array(ServiceOption),
+    status: Status,
+    turnaroundDays: nullable(Type.Integer()),
+    position: Type.Integer(),
+    metadata: Metadata,
+    version: Type.Integer(),
+    createdAt: Instant,
+    updatedAt: Instant,
+  },
+  { title: 'Service' },
+)
 export type Service = Static<typeof Service>
 
 export const NewService = strictObject({
@@ -191,18 +194,21 @@ export const BulkDeletionReport = Type.Object({
 })
 export type BulkDeletionReport = Static<typeof BulkDeletionReport>
 
-export const Category = Type.Object({
-  id: idOf('cat'),
-  slug: Type.String(),
-  name: Type.String(),
-  description: nullable(Type.String()),
-  position: Type.Integer(),
-  parentId: nullable(idOf('cat')),
-  serviceCount: Type.Integer({ description: 'active services in this category itself' }),
-  version: Type.Integer(),
-  createdAt: Instant,
-  updatedAt: Instant,
-})
+export const Category = Type.Object(
+  {
+    id: idOf('cat'),
+    slug: Type.String(),
+    name: Type.String(),
+    description: nullable(Type.String()),
+    position: Type.Integer(),
+    parentId: nullable(idOf('cat')),
+    serviceCount: Type.Integer({ description: 'active services in this category itself' }),
+    version: Type.Integer(),
+    createdAt: Instant,
+    updatedAt: Instant,
+  },
+  { title: 'Category' },
+)
 export type Category = Static<typeof Category>
 
 export const NewCategory = strictObject({

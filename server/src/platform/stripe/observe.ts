@@ -167,9 +167,7 @@ function failureOf({ last_payment_error: error }: Stripe.PaymentIntent): Observe
   }
 }
 
-function idsIn(
-  metadata: Stripe.Metadata | null,
-): Pick<ObservedPayment, 'orderId' | 'paymentId'> {
+function idsIn(metadata: Stripe.Metadata | null): Pick<ObservedPayment, 'orderId' | 'paymentId'> {
   return {
     orderId: metadata?.['order_id'] ?? null,
     paymentId: metadata?.['payment_id'] ?? null,
