@@ -12,7 +12,7 @@ import type { Clock } from './platform/clock.ts'
 import type { Actor, AppContext, Business, Origin, Ports } from './platform/context.ts'
 import type { Pool } from './platform/database.ts'
 import { createEventRegistry, type EventRegistry } from './platform/events.ts'
-import { defineJob, type Job } from './platform/jobs.ts'
+import { defineJob, pruneJobQueues, type Job } from './platform/jobs.ts'
 import { pruneLimits } from './platform/limits.ts'
 import { findEvent } from './platform/outbox.ts'
 
@@ -78,6 +78,7 @@ export async function createApp(options: AppOptions): Promise<App> {
 const housekeeping = defineJob('prune-platform', '*/10 * * * *', async ({ db, now }) => {
   await pruneKeys(db, now)
   await pruneLimits(db, now)
+  await pruneJobQueues(db)
 })
 
 /** Who calls, as the modules that know tokens tell it. */

@@ -99,7 +99,7 @@ describe('a first start, and those after it', () => {
       expect(isAlive(await readPostmasterPid(dataDir))).toBe(false)
 
       const again = await startBureau({ DATA_DIR: dataDir })
-      console.log(`warm start to healthy: ${again.tookMs.toFixed(0)} ms`)
+      process.stdout.write(`warm start to healthy: ${again.tookMs.toFixed(0)} ms\n`)
       expect(again.tookMs).toBeLessThan(10_000)
       expect(await readOrder(again.url, body)).toMatchObject({ paymentStatus: 'paid' })
       const password = (output: string) => /Password\s+(\S+)/.exec(output)?.[1]
@@ -346,24 +346,24 @@ async function startBureau(environment: Environment): Promise<Running> {
   return { ...started, url, tookMs: performance.now() - startedAt }
 }
 
+interface Purchase {
+  readonly order: { readonly id: string }
+  readonly orderToken: string
+}
+
 async function send(url: string, body: unknown) {
   const response = await fetch(url, {
     method: 'POST',
     headers: { 'content-type': 'application/json' },
     body: JSON.stringify(body),
   })
-  return { status: response.status, body: await response.json() }
+  return { status: response.status, body: (await response.json()) as Purchase }
 }
 
 /** What the shell would do with the command that the banner shows. */
 async function runCurl(output: string) {
   const [, url = '', body = ''] = /curl -s (\S+) \\\n.*\n\s+-d '(.*)'/.exec(output) ?? []
   return await send(url, JSON.parse(body))
-}
-
-interface Purchase {
-  readonly order: { readonly id: string }
-  readonly orderToken: string
 }
 
 /** Remembers only what the server has said that it did. */

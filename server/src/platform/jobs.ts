@@ -1,5 +1,6 @@
 import {
   Logger as JobLogger,
+  makeWorkerUtils,
   parseCronItems,
   run,
   type Runner,
@@ -7,6 +8,7 @@ import {
 } from 'graphile-worker'
 import pg from 'pg'
 import type { AppContext } from './context.ts'
+import type { Pool } from './database.ts'
 import type { Logger } from './log.ts'
 import { json, sql, type Sql } from './sql.ts'
 
@@ -98,6 +100,13 @@ export async function startJobs(options: JobsOptions): Promise<{ stop(): Promise
       await pool.end()
     },
   }
+}
+
+/** Each aggregate's jobs have a queue of their own: those that stand empty are forgotten. */
+export async function pruneJobQueues(db: Pool): Promise<void> {
+  const utils = await makeWorkerUtils({ pgPool: db.driver, logger: silentJobLogger })
+  await utils.cleanup({ tasks: ['GC_JOB_QUEUES'] })
+  await utils.release()
 }
 
 export const silentJobLogger = new JobLogger(() => () => undefined)

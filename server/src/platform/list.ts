@@ -31,7 +31,10 @@ export interface ListQuery<Filters extends object> {
   readonly filters: Filters
 }
 
-/** One page and where the next begins: one statement, two with `count`. */
+/**
+ * One page and where the next begins: one statement, and one more with `count` or where a page goes
+ * over from the rows that have a value to those that have none.
+ */
 export async function fetchPage<Row extends object, Filters extends object>(
   db: Db,
   list: ListDefinition<Filters>,
@@ -39,7 +42,7 @@ export async function fetchPage<Row extends object, Filters extends object>(
 ): Promise<Page<Row>> {
   const conditions = conditionsOf(list, filters)
   const [rows, total] = await Promise.all([
-    db.many<Row & KeyOfRow>(composePage(list, conditions, page)),
+    fetchRows<Row, Filters>(db, list, { conditions, page }),
     page.count ? countRows(db, list, conditions) : undefined,
   ])
   const data = rows.slice(0, page.limit)
@@ -81,6 +84,24 @@ export function composePage<Filters extends object>(
     from ${list.from} ${whereAll(all)} order by ${order} limit ${limit + 1}`
 }
 
+/**
+ * Rows without a value stand last. A condition that takes them in with the others would hide the
+ * index from the planner, so they are a statement of their own when the others have run out.
+ */
+async function fetchRows<Row extends object, Filters extends object>(
+  db: Db,
+  list: ListDefinition<Filters>,
+  { conditions, page }: { conditions: readonly Sql[]; page: PageRequest },
+): Promise<(Row & KeyOfRow)[]> {
+  const rows = await db.many<Row & KeyOfRow>(composePage(list, conditions, page))
+  const { column, nullable } = sortColumnOf(list, page.sort)
+  const isAmongValues = page.after !== null && page.after[0] !== null
+  if (!nullable || !isAmongValues || rows.length > page.limit) return rows
+  const valueless = [...conditions, sql`${column} is null`]
+  const rest = { ...page, after: null, limit: page.limit - rows.length }
+  return [...rows, ...(await db.many<Row & KeyOfRow>(composePage(list, valueless, rest)))]
+}
+
 interface KeyOfRow {
   rowId: string
   rowSort: string | number | Date | null
@@ -102,14 +123,13 @@ function sortColumnOf<Filters extends object>(
 /** The rows after the last one of the page before, in the order of the sort. */
 function beyond<Filters extends object>(
   list: ListDefinition<Filters>,
-  { column, type, nullable }: SortColumn,
+  { column, type }: SortColumn,
   { sort, after }: { sort: Sort; after: Position },
 ): Sql {
   const [value, id] = after
   const comparison = sort.direction === 'asc' ? sql`>` : sql`<`
   if (value === null) return sql`(${column} is null and ${list.id} ${comparison} ${id})`
-  const later = sql`(${column}, ${list.id}) ${comparison} (${value}::${type}, ${id})`
-  return nullable ? sql`(${later} or ${column} is null)` : later
+  return sql`(${column}, ${list.id}) ${comparison} (${value}::${type}, ${id})`
 }
 
 function whereAll(conditions: readonly Sql[]): Sql {

@@ -236,7 +236,8 @@ function lazyClient({ secretKey, apiBase }: StripeOptions): () => Promise<Stripe
     const base = apiBase === undefined ? undefined : new URL(apiBase)
     return new StripeClient(secretKey, {
       apiVersion: stripeApiVersion,
-      // Repeats are ours to decide: the library's own would come with the same key, unseen.
+      // Repeats are ours to decide; the package has one of its own, with the same key, for a
+      // connection that it finds closed.
       maxNetworkRetries: 0,
       timeout: callTimeoutMs,
       telemetry: false,

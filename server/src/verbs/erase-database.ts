@@ -32,6 +32,7 @@ async function eraseAt(ownerUrl: string): Promise<void> {
     onError: () => undefined,
   })
   try {
+    if (!(await isOurs(owner))) return
     await refuseWhileOthersWork(owner)
     // One message is one transaction: a crash leaves all of it or nothing.
     await owner.driver.query(emptySchemas)
@@ -50,6 +51,15 @@ const emptySchemas = `
     execute format('create schema %I', ours);
     execute format('grant usage on schema %I to public', ours);
   end $$`
+
+/** A database that Bureau never migrated may hold anything, and none of it is ours to delete. */
+async function isOurs(owner: Pool): Promise<boolean> {
+  const { rows } = await owner.driver.query<{ ours: boolean }>(
+    `select to_regclass('schema_migrations') is not null and to_regclass('events') is not null
+       as ours`,
+  )
+  return rows[0]?.ours === true
+}
 
 async function refuseWhileOthersWork(owner: Pool): Promise<void> {
   const { rows } = await owner.driver.query<{ others: number }>(

@@ -97,6 +97,45 @@ export async function confirm(
   return await shop.app.request(`POST /api/checkout/confirm/${orderId}`, { ...payer })
 }
 
+/** What Stripe's own script does with the client secret. */
+export async function payInBrowser(
+  { app }: Shop,
+  clientSecret: string,
+  paymentMethod: string,
+): Promise<void> {
+  const [id = ''] = clientSecret.split('_secret_')
+  const response = await fetch(`${app.sandbox.url}/v1/payment_intents/${id}/confirm`, {
+    method: 'POST',
+    headers: {
+      authorization: 'Bearer sk_test_bureau',
+      'content-type': 'application/x-www-form-urlencoded',
+      'idempotency-key': `${id}:browser`,
+    },
+    body: new URLSearchParams({
+      payment_method: paymentMethod,
+      return_url: 'https://shop.example/back',
+    }),
+  })
+  expect(response.status).toBe(200)
+}
+
+/** What a person types into the hosted page. */
+export async function payOnPage(url: string, cardNumber: string): Promise<Response> {
+  return await fetch(url, {
+    method: 'POST',
+    redirect: 'manual',
+    headers: { 'content-type': 'application/x-www-form-urlencoded' },
+    body: new URLSearchParams({
+      email: 'guest@example.com',
+      payWith: 'card',
+      name: 'Grace Hopper',
+      cardNumber,
+      expiry: '12 / 34',
+      cvc: '123',
+    }),
+  })
+}
+
 /** The order as staff see it. */
 export async function readOrder(shop: Shop, orderId: string): Promise<Reply['body']> {
   const { status, body } = await shop.app.request(`GET /api/orders/${orderId}`, {
@@ -133,17 +172,26 @@ export async function bookMoney(
   })
 }
 
-/** Until every event that the provider has sent was received and worked out. */
+/** Until all that was announced, by the provider and by ourselves, was heard and done. */
 export async function settleAll({ app }: Shop): Promise<void> {
   await eventually(async () => {
     await app.sandbox.webhooksSettled()
     await app.runJobs()
-    await app.sandbox.webhooksSettled()
-    const [open] = await app.sql(
-      'select count(*)::int as events from provider_events where processed_at is null',
-    )
-    expect(open?.['events']).toBe(0)
+    // What failed need not wait for its next turn.
+    await app.sql('update graphile_worker._private_jobs set run_at = now() where attempts > 0')
+    const [open] = await app.sql(`
+      select (select count(*) from provider_events where processed_at is null)
+        + (select count(*) from event_delivery)
+        + (select count(*) from graphile_worker.jobs where attempts < max_attempts) as things`)
+    expect(Number(open?.['things'])).toBe(0)
   })
+}
+
+/** One run of a scheduled job, as at its next tick. */
+export async function runScheduled({ app }: Shop, name: string): Promise<void> {
+  const job = app.app.jobs.find((one) => one.name === name)
+  expect(job, name).toBeDefined()
+  await job?.run(app.systemContext(), {})
 }
 
 /** What the provider has of an order's payment: `pi_…` of its charge. */

@@ -217,21 +217,24 @@ function actors(
   request: TestApp['request'],
   systemContext: () => AppContext,
 ): Pick<TestApp, 'as' | 'asCustomer'> {
-  const staff = new Map<StaffRole, Promise<string>>()
-  const customers = new Map<string, Promise<TestCustomer>>()
-  const signIn = async (role: StaffRole): Promise<string> => {
+  const staff = new Map<StaffRole, Promise<Login<string>>>()
+  const customers = new Map<string, Promise<Login<TestCustomer>>>()
+  const now = (): Date => systemContext().now
+  const signIn = async (role: StaffRole, known: boolean): Promise<string> => {
     const email = `${role}@bureau.example`
-    await createStaffUser(systemContext(), { email, name: role, password: testPassword, role })
+    if (!known) {
+      await createStaffUser(systemContext(), { email, name: role, password: testPassword, role })
+    }
     const { body } = await request('POST /api/auth/admin/login', {
       body: { email, password: testPassword },
     })
     return body.accessToken
   }
-  const register = async (name: string): Promise<TestCustomer> => {
+  const enter = async (name: string, known: boolean): Promise<TestCustomer> => {
     const email = `${name}@customer.example`
-    const { body } = await request('POST /api/auth/register', {
-      body: { email, password: testPassword, name },
-    })
+    const { body } = known
+      ? await request('POST /api/auth/login', { body: { email, password: testPassword } })
+      : await request('POST /api/auth/register', { body: { email, password: testPassword, name } })
     return {
       token: body.accessToken,
       userId: body.user.id,
@@ -240,15 +243,32 @@ function actors(
     }
   }
   return {
-    as: (role) => remember(staff, role, signIn),
-    asCustomer: (name) => remember(customers, name, register),
+    as: async (role) => (await remember(staff, role, { make: signIn, now })).value,
+    asCustomer: async (name) => (await remember(customers, name, { make: enter, now })).value,
   }
 }
 
-function remember<K, V>(known: Map<K, Promise<V>>, key: K, make: (key: K) => Promise<V>) {
-  const value = known.get(key) ?? make(key)
-  known.set(key, value)
-  return value
+interface Login<T> {
+  readonly value: T
+  readonly at: Date
+}
+
+/** Well below the life of a token: tests that move the clock sign in again. */
+const loginLifeMs = 10 * 60_000
+
+async function remember<K, T>(
+  known: Map<K, Promise<Login<T>>>,
+  key: K,
+  { make, now }: { make: (key: K, known: boolean) => Promise<T>; now: () => Date },
+): Promise<Login<T>> {
+  const last = known.get(key)
+  const isFresh = last && now().getTime() - (await last).at.getTime() < loginLifeMs
+  // Another may have begun to sign in while the last one was awaited.
+  const current = known.get(key)
+  if (current && (isFresh || current !== last)) return await current
+  const login = make(key, last !== undefined).then((value) => ({ value, at: now() }))
+  known.set(key, login)
+  return await login
 }
 
 /** Until nothing is announced and nothing is due: a job may announce more. */

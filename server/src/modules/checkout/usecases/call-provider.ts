@@ -36,7 +36,7 @@ const stepLeaseMs = 30_000
  * One call that may move money, in three steps: the intention is written (one transaction), the
  * call is made (no transaction), its outcome is written (one transaction). Its key is fixed by the
  * row, so a repeat after a crash is the same call to the provider. Nothing is called for a payment
- * that is over. Throws `ProviderError` where the answer was definite, once the row knows of it; 503
+ * that is over, nor to create what is there. Throws `ProviderError` where the answer was definite, once the row knows of it; 503
  * where there was none; 409 while another call for the payment is under way.
  */
 export async function runStep(ctx: AppContext, payment: PaymentRow, step: Step): Promise<void> {
@@ -79,7 +79,7 @@ export function toPublicFailure(error: unknown): unknown {
   return paymentRefused({ detail: error.message, members: { reason: error.code }, cause: error })
 }
 
-/** Writes the intention; undefined where the payment is over. */
+/** Writes the intention; undefined where there is nothing left to do. */
 async function begin(
   ctx: AppContext,
   { orderId, id }: PaymentRow,
@@ -89,6 +89,8 @@ async function begin(
     const order = await lockOrder(ctx.db, orderId)
     const current = order && (await lockPayment(ctx.db, orderId, id))
     if (!order || !current || isFinal(current.status)) return undefined
+    // Somebody else was quicker: a second object would be one too many.
+    if (operation === 'create' && current.providerRef !== null) return undefined
     const since = current.stepAt ? ctx.now.getTime() - current.stepAt.getTime() : stepLeaseMs
     if (current.step !== null && since < stepLeaseMs) {
       throw paymentInProgress({ retryAfterSeconds: 1 })
@@ -102,7 +104,7 @@ async function begin(
 
 /** Looked at under the lock: nobody is charged for an order that was cancelled or part-paid since. */
 function requireSameSum(order: OrderRow, payment: PaymentRow): void {
-  if (order.status === 'cancelled') throw orderNotPayable({ members: { status: order.status } })
+  if (order.status === 'cancelled') throw orderNotPayable({ members: { orderStatus: order.status } })
   if (payment.amount === order.total - order.paid) return
   throw paymentInProgress({ retryAfterSeconds: 1 })
 }

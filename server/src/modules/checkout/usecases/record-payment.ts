@@ -17,7 +17,7 @@ export async function recordPayment(
   const paymentId = await inTx(ctx, async (ctx) => {
     const order = await lockOrder(ctx.db, id)
     if (!order) throw notFound({ detail: 'There is no such order.' })
-    if (order.status === 'cancelled') throw orderNotPayable({ members: { status: order.status } })
+    if (order.status === 'cancelled') throw orderNotPayable({ members: { orderStatus: order.status } })
     if (amount.currency !== order.currency) {
       throw wrongCurrency({ members: { currency: order.currency } })
     }

@@ -108,7 +108,7 @@ function isOpen(order: OrderRow): boolean {
 }
 
 function statesOf(order: OrderRow | undefined): Record<string, string> {
-  return order ? { status: order.status, paymentStatus: order.paymentStatus } : {}
+  return order ? { orderStatus: order.status, paymentStatus: order.paymentStatus } : {}
 }
 
 /** Creating moves no money: whoever comes second waits for the first one's object. */

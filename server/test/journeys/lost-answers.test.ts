@@ -1,0 +1,253 @@
+import type { Fault } from '@bureau/stripe-sandbox'
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
+import { hourMs, minuteMs, secondMs } from '../../src/kernel/time.ts'
+import { startTestApp, type TestApp } from '../support/app.ts'
+import { eventually } from '../support/eventually.ts'
+import { booksAgree } from './books.ts'
+import {
+  bookMoney,
+  bought,
+  buy,
+  changeStatus,
+  chargesOf,
+  confirm,
+  openShop,
+  payAgain,
+  payInBrowser,
+  payOnPage,
+  price,
+  readOrder,
+  runScheduled,
+  settleAll,
+  type Purchase,
+  type Shop,
+} from './shop.ts'
+
+let app: TestApp
+let shop: Shop
+
+beforeAll(async () => {
+  app = await startTestApp()
+  shop = await openShop(app)
+})
+
+afterEach(async () => {
+  app.sandbox.setFaults([])
+  app.sandbox.resumeWebhooks()
+  await settleAll(shop)
+  await booksAgree(app)
+})
+
+afterAll(async () => {
+  await app.close()
+})
+
+const goodCard = '4242424242424242'
+type Trouble = Omit<Fault, 'operation'>
+const troubles: [string, Trouble][] = [
+  // Twice, because Stripe's package repeats a call by itself when its connection was closed.
+  ['is lost on the way there', { effect: 'cut', when: 'before', times: 2 }],
+  ['is lost on the way back', { effect: 'cut', when: 'after', times: 2 }],
+  ['fails with 500 before anything happened', { effect: 'answer', when: 'before', status: 500 }],
+  [
+    'fails with a 500 that the provider keeps under the key',
+    { effect: 'answer', when: 'before', status: 500, kept: true },
+  ],
+  [
+    'fails with a kept 500 although it happened',
+    { effect: 'answer', when: 'after', status: 500, kept: true },
+  ],
+  ['is limited with 429', { effect: 'answer', when: 'before', status: 429 }],
+]
+
+describe.each(troubles)('a call that %s', (name, trouble) => {
+  const strike = (operation: string): void => app.sandbox.setFaults([{ operation, ...trouble }])
+
+  test('to create an intent: 503, and the same key makes the one order', async () => {
+    strike('payment_intents.create')
+    const key = `a-purchase-that-${name.replaceAll(' ', '-')}`
+    const first = await buy(shop, { key, paymentMethod: 'pm_card_visa' })
+    expect([first.status, first.body.code]).toEqual([503, 'payment_provider_unavailable'])
+    expect(first.headers.get('retry-after')).toMatch(/^\d+$/)
+    const orders = await countOrders()
+    const second = await buy(shop, { key, paymentMethod: 'pm_card_visa' })
+    expect(second.status, JSON.stringify(second.body)).toBe(201)
+    expect(second.body.order.paymentStatus).toBe('paid')
+    expect(await countOrders()).toBe(orders)
+  })
+
+  test('to open a hosted page: the next try opens one, also with other addresses', async () => {
+    const purchase = await bought(shop)
+    strike('checkout.sessions.create')
+    const first = await payAgain(shop, purchase, { mode: 'hosted' })
+    expect(first.status).toBe(503)
+    const second = await payAgain(shop, purchase, {
+      mode: 'hosted',
+      successUrl: 'https://shop.example/thanks',
+    })
+    expect(second.status, JSON.stringify([first.body, second.body])).toBe(201)
+    await payOnPage(second.body.payment.url, goodCard)
+    expect((await confirm(shop, purchase)).status).toBe(200)
+  })
+
+  test('to confirm: another try never charges twice', async () => {
+    const purchase = await bought(shop)
+    strike('payment_intents.confirm')
+    const first = await payAgain(shop, purchase, { paymentMethod: 'pm_card_visa' })
+    expect(first.status).toBe(503)
+    await payUntilPaid(purchase, 'pm_card_mastercard')
+    expect(chargesOf(shop, purchase.orderId)).toHaveLength(1)
+  })
+
+  test('to cancel: the order that was cancelled has no payment left to pay', async () => {
+    const purchase = await bought(shop)
+    strike('payment_intents.cancel')
+    await changeStatus(shop, purchase.orderId, { status: 'cancelled' })
+    await settleAll(shop)
+    const { payments } = await readOrder(shop, purchase.orderId)
+    expect(payments).toMatchObject([{ status: 'canceled' }])
+  })
+
+  test('to change the amount: the rest is charged, no more', async () => {
+    const purchase = await bought(shop)
+    strike('payment_intents.update')
+    await bookMoney(shop, `POST /api/orders/${purchase.orderId}/payments`, 5000)
+    await settleAll(shop)
+    await payUntilPaid(purchase, 'pm_card_visa')
+    expect(chargesOf(shop, purchase.orderId)).toMatchObject([{ amount: price - 5000 }])
+  })
+
+  test('to refund: the money goes back once', async () => {
+    const purchase = await bought(shop, { paymentMethod: 'pm_card_visa' })
+    strike('refunds.create')
+    const asked = await bookMoney(shop, `POST /api/orders/${purchase.orderId}/refunds`, 4900)
+    expect(asked.status).toBe(201)
+    await settleAll(shop)
+    app.advance(5 * minuteMs)
+    await runScheduled(shop, 'reconcile-payments')
+    const order = await readOrder(shop, purchase.orderId)
+    expect(order.refunds).toMatchObject([{ status: 'succeeded' }])
+    expect(chargesOf(shop, purchase.orderId)).toMatchObject([{ amountRefunded: 4900 }])
+  })
+})
+
+describe('a provider that cannot be reached', () => {
+  test('confirm answers 503, and the truth once it is back', async () => {
+    const purchase = await bought(shop)
+    await payInBrowser(shop, purchase.payment.clientSecret, 'pm_card_visa')
+    app.sandbox.setFaults([{ operation: 'payment_intents.retrieve', effect: 'cut', times: 2 }])
+    app.sandbox.pauseWebhooks()
+    const dark = await confirm(shop, purchase)
+    expect([dark.status, dark.body.code]).toEqual([503, 'payment_provider_unavailable'])
+    expect((await confirm(shop, purchase)).status).toBe(200)
+  })
+})
+
+describe('webhooks that never come', () => {
+  test('the reconciliation finds the payment within five minutes', async () => {
+    app.sandbox.setFaults([{ operation: 'webhook:*', effect: 'drop', times: 100 }])
+    const intent = await bought(shop)
+    const hosted = await bought(shop, { mode: 'hosted' })
+    await payInBrowser(shop, intent.payment.clientSecret, 'pm_card_visa')
+    await payOnPage(hosted.payment.url, goodCard)
+    app.advance(5 * minuteMs)
+    await runScheduled(shop, 'reconcile-payments')
+    for (const { orderId } of [intent, hosted]) {
+      expect(await readOrder(shop, orderId)).toMatchObject({
+        status: 'confirmed',
+        paymentStatus: 'paid',
+      })
+    }
+  })
+
+  test('one payment that the provider does not know holds up no other', async () => {
+    app.sandbox.setFaults([{ operation: 'webhook:*', effect: 'drop', times: 100 }])
+    const lost = await bought(shop)
+    await app.sql('update payments set provider_ref = $1 where order_id = $2', [
+      'pi_unknown',
+      lost.orderId,
+    ])
+    const paid = await bought(shop)
+    await payInBrowser(shop, paid.payment.clientSecret, 'pm_card_visa')
+    app.advance(5 * minuteMs)
+    await runScheduled(shop, 'reconcile-payments')
+    expect((await readOrder(shop, paid.orderId)).paymentStatus).toBe('paid')
+    const stale = await app.sql(
+      `select id from payments where order_id = $1 and checked_at < now() - interval '1 minute'`,
+      [lost.orderId],
+    )
+    expect(stale).toEqual([])
+  })
+})
+
+describe('a process that died in the middle of a call', () => {
+  test('after the card was charged: the next look finds it paid', async () => {
+    const purchase = await bought(shop)
+    app.sandbox.pauseWebhooks()
+    await leaveStep(purchase, 'confirm')
+    await payInBrowser(shop, purchase.payment.clientSecret, 'pm_card_visa')
+    const early = await payAgain(shop, purchase, { paymentMethod: 'pm_card_visa' })
+    expect([early.status, early.body.code]).toEqual([409, 'payment_in_progress'])
+    app.advance(31 * secondMs)
+    const later = await payAgain(shop, purchase, { paymentMethod: 'pm_card_visa' })
+    expect([later.status, later.body.code]).toEqual([409, 'order_not_payable'])
+    expect((await confirm(shop, purchase)).status).toBe(200)
+  })
+
+  test('before its object was created: it is created later, or given up within the day', async () => {
+    const purchase = await bought(shop)
+    await app.sql(
+      `update payments set provider_ref = null, intent_ref = null, client_secret = null, attempt = 0
+       where order_id = $1`,
+      [purchase.orderId],
+    )
+    app.advance(2 * hourMs)
+    const again = await payAgain(shop, purchase, { paymentMethod: 'pm_card_visa' })
+    expect(again.status).toBe(201)
+    expect(again.body.payment.id).not.toBe(purchase.payment.id)
+    expect(again.body.order.paymentStatus).toBe('paid')
+  })
+})
+
+describe('events in any order, many times', () => {
+  test('delayed, doubled and swapped webhooks end in the same books', async () => {
+    app.sandbox.setFaults([
+      { operation: 'webhook:payment_intent.succeeded', effect: 'delay', delayMs: 300 },
+      { operation: 'webhook:payment_intent.*', effect: 'duplicate', times: 20 },
+      { operation: 'webhook:payment_intent.processing', effect: 'reorder', times: 5 },
+      { operation: 'webhook:charge.*', effect: 'reorder', times: 5 },
+    ])
+    const card = await bought(shop, { paymentMethod: 'pm_card_visa' })
+    const debit = await bought(shop, { paymentMethod: 'pm_bacsDebit_success' })
+    app.sandbox.settlePayment(debit.payment.providerRef)
+    await settleAll(shop)
+    for (const { orderId } of [card, debit]) {
+      const order = await readOrder(shop, orderId)
+      expect(order).toMatchObject({ status: 'confirmed', paymentStatus: 'paid' })
+      const types = order.timeline.map(({ type }: { type: string }) => type)
+      expect(types.filter((type: string) => type === 'payment.succeeded')).toHaveLength(1)
+    }
+  })
+})
+
+async function payUntilPaid(purchase: Purchase, paymentMethod: string): Promise<void> {
+  await eventually(async () => {
+    await payAgain(shop, purchase, { paymentMethod })
+    const { status, body } = await confirm(shop, purchase)
+    expect(status, JSON.stringify(body)).toBe(200)
+  })
+}
+
+async function countOrders(): Promise<number> {
+  const [row] = await app.sql('select count(*)::int as orders from orders')
+  return Number(row?.['orders'])
+}
+
+/** As a killed process leaves it: the intention written, the outcome not. */
+async function leaveStep({ orderId }: Purchase, step: string): Promise<void> {
+  await app.sql('update payments set step = $1, step_at = $2 where order_id = $3', [
+    step,
+    app.now(),
+    orderId,
+  ])
+}
