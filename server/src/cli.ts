@@ -28,6 +28,9 @@ interface Verb {
   readonly run: (config: Config, words: readonly string[]) => Promise<void>
 }
 
+/** Longer than any request; then what still runs is cut off. */
+const stopWithinMs = 14_000
+
 await main(process.argv[2] ?? 'start', process.argv.slice(3))
 
 async function main(name: string, words: readonly string[]): Promise<void> {
@@ -52,6 +55,7 @@ async function start(config: Config): Promise<void> {
   const starting = startProcess(config, tellProgress)
   const signal = stopOnSignals(async () => (await starting).stop())
   const running = await starting
+  if (signal.aborted) return
   try {
     const prepared = await prepareBusiness(config, running.systemContext('start'))
     const tookMs = performance.now() - startedAt
@@ -76,6 +80,9 @@ async function migrateOnly(config: Config): Promise<void> {
 
 /** On a port of its own and without payments: nobody is meant to call a process this short. */
 async function seed(config: Config): Promise<void> {
+  if (takesRealMoney(config)) {
+    throw new Refusal('The demo does not go beside a live STRIPE_SECRET_KEY.')
+  }
   const quiet = { ...config, port: 0, payments: 'off', logLevel: 'warn' } as const
   const running = await startProcess(quiet, tellProgress)
   try {
@@ -85,6 +92,10 @@ async function seed(config: Config): Promise<void> {
   } finally {
     await running.stop()
   }
+}
+
+function takesRealMoney({ stripeSecretKey = '' }: Config): boolean {
+  return /^(sk|rk)_live_/.test(stripeSecretKey)
 }
 
 async function reset(config: Config, words: readonly string[]): Promise<void> {
@@ -106,9 +117,6 @@ function printDescription(): void {
 function tellProgress(message: string): void {
   console.log(`  ${message}`)
 }
-
-/** Longer than any request; then what still runs is cut off. */
-const stopWithinMs = 14_000
 
 /** Also while the start still runs: it is then ended as soon as it is done. */
 function stopOnSignals(stop: () => Promise<void>): AbortSignal {

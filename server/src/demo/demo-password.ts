@@ -5,7 +5,7 @@ const length = 20
 
 /**
  * The password of all logins of the demo: another one in each installation, for it derives from the
- * installation's own key. So it is the same at every start and on every node, and is stored nowhere.
+ * installation's own key. So it is the same at every start and on every node, and stored nowhere.
  */
 export function demoPasswordOf(secrets: Pick<Secrets, 'sign'>): string {
   // A signed link names a document and when it ends; this text can be none.

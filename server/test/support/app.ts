@@ -12,7 +12,7 @@ import { createLogger } from '../../src/platform/log.ts'
 import { relayEvents } from '../../src/platform/outbox.ts'
 import { createPasswords } from '../../src/platform/passwords.ts'
 import { createSecrets } from '../../src/platform/secrets.ts'
-import { openStripe } from '../../src/platform/stripe.ts'
+import { closedStripe, openStripe } from '../../src/platform/stripe.ts'
 import { createTokens } from '../../src/platform/tokens.ts'
 import { cloneDatabase, type TestDatabase } from './database.ts'
 
@@ -42,6 +42,8 @@ export interface TestCustomer {
 
 export interface TestAppOptions {
   readonly business?: Partial<Business>
+  /** A business that takes no cards. */
+  readonly payments?: 'off'
   /** Another node on the same database and the same stand-in for Stripe. */
   readonly beside?: TestApp
   /** Multiplies the limits; tests of limits ask for 1. */
@@ -173,12 +175,15 @@ async function openPorts(given: PortOptions): Promise<Ports> {
   const { db, database, sandbox, clock, options, log } = given
   const secrets = createSecrets('a key of the test suite with enough characters in it 0123456789')
   return {
-    stripe: openStripe({
-      secretKey: 'sk_test_bureau',
-      publishableKey: 'pk_test_bureau',
-      webhookSecrets: [webhookSecret],
-      apiBase: sandbox.url,
-    }),
+    stripe:
+      options.payments === 'off'
+        ? closedStripe()
+        : openStripe({
+            secretKey: 'sk_test_bureau',
+            publishableKey: 'pk_test_bureau',
+            webhookSecrets: [webhookSecret],
+            apiBase: sandbox.url,
+          }),
     secrets,
     tokens: await createTokens({ db, secrets, issuer: testBusiness.publicUrl, log }),
     passwords: createPasswords(),
