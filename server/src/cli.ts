@@ -5,7 +5,7 @@ import { printBanner } from './demo/banner.ts'
 import { prepareBusiness } from './demo/prepare-business.ts'
 import { seedBusiness } from './demo/seed-business.ts'
 import { describeApi } from './http/openapi.ts'
-import { isPortTaken, productVersion, readyDatabase, startProcess } from './main.ts'
+import { isPortTaken, productVersion, readyDatabase, openProcess } from './main.ts'
 import { modules } from './modules/index.ts'
 import { sqlStateOf } from './platform/database.ts'
 import { EmbeddedDatabaseError } from './platform/embedded-database/index.ts'
@@ -52,18 +52,20 @@ async function main(name: string, words: readonly string[]): Promise<void> {
 
 async function start(config: Config): Promise<void> {
   const startedAt = performance.now()
-  const starting = startProcess(config, tellProgress)
-  const signal = stopOnSignals(async () => (await starting).stop())
-  const running = await starting
+  const opening = openProcess(config, tellProgress)
+  const signal = stopOnSignals(async () => (await opening).stop())
+  const opened = await opening
   if (signal.aborted) return
   try {
-    const prepared = await prepareBusiness(config, running.systemContext('start'))
+    // The port opens when all is there: nobody meets a business that is half set up.
+    const prepared = await prepareBusiness(config, opened.systemContext('start'))
+    const url = await opened.serve()
     const tookMs = performance.now() - startedAt
-    printBanner({ config, running, prepared, tookMs })
+    printBanner({ config, running: { ...opened, url }, prepared, tookMs })
   } catch (error) {
     // What is stopped in the middle of its start has nothing to complain of.
     if (signal.aborted) return
-    await running.stop()
+    await opened.stop()
     throw error
   }
 }
@@ -78,19 +80,17 @@ async function migrateOnly(config: Config): Promise<void> {
   await database.stop()
 }
 
-/** On a port of its own and without payments: nobody is meant to call a process this short. */
 async function seed(config: Config): Promise<void> {
   if (takesRealMoney(config)) {
     throw new Refusal('The demo does not go beside a live STRIPE_SECRET_KEY.')
   }
-  const quiet = { ...config, port: 0, payments: 'off', logLevel: 'warn' } as const
-  const running = await startProcess(quiet, tellProgress)
+  const opened = await openProcess({ ...config, payments: 'off' }, tellProgress)
   try {
-    const seeded = await seedBusiness(running.systemContext('seed'))
+    const seeded = await seedBusiness(opened.systemContext('seed'))
     if (!seeded) throw new Refusal('The business is not empty: the demo goes into an empty one.')
     console.log('The demo business is there. The next start with DEMO=true tells its logins.')
   } finally {
-    await running.stop()
+    await opened.stop()
   }
 }
 

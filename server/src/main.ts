@@ -2,6 +2,7 @@ import { startSandbox, type Sandbox } from '@bureau/stripe-sandbox'
 import { randomBytes } from 'node:crypto'
 import path from 'node:path'
 import { createApp, type App } from './app.ts'
+import { closeServer } from './http/serve.ts'
 import type { Config } from './config.ts'
 import { systemClock } from './platform/clock.ts'
 import type { AppContext, Business, Ports } from './platform/context.ts'
@@ -19,15 +20,16 @@ import { createSecrets } from './platform/secrets.ts'
 import { closedStripe, openStripe, type StripePort } from './platform/stripe.ts'
 import { createTokens } from './platform/tokens.ts'
 
-/** A running Bureau. */
-export interface RunningProcess {
-  readonly url: string
+/** Bureau with everything that it needs, not yet open to anybody. */
+export interface OpenedProcess {
   readonly app: App
   readonly migrations: MigrateReport
   /** The stand-in for Stripe, where there is one. */
   readonly sandbox: Sandbox | undefined
-  /** Acting as Bureau itself, for what is done at start. */
+  /** Acting as Bureau itself, for what is done before the first request. */
   systemContext(task: string): AppContext
+  /** Starts every role, relay, jobs and at last the web server, and returns its address. */
+  serve(): Promise<string>
   /** Stops accepting, finishes what runs, then lets everything go. */
   stop(): Promise<void>
 }
@@ -59,8 +61,8 @@ export async function readyDatabase(config: Config, progress: Progress): Promise
   }
 }
 
-/** Starts one process with every role: web server, relay, jobs, and the sandbox where it is asked. */
-export async function startProcess(config: Config, progress: Progress): Promise<RunningProcess> {
+/** Brings up everything that one process needs: database, ports, modules. */
+export async function openProcess(config: Config, progress: Progress): Promise<OpenedProcess> {
   const stops: (() => Promise<void>)[] = []
   const stop = async (): Promise<void> => {
     for (const step of stops.splice(0).toReversed()) await step()
@@ -83,7 +85,7 @@ async function assemble(
   config: Config,
   progress: Progress,
   { stops, stop }: Lifetime,
-): Promise<RunningProcess> {
+): Promise<OpenedProcess> {
   const log = createLogger(config.logLevel)
   const database = await readyDatabase(config, progress)
   stops.push(database.stop)
@@ -99,7 +101,7 @@ async function assemble(
   if (sandbox) stops.push(() => sandbox.close())
   const ports = await openPorts(config, { db, database, sandbox, log })
   stops.push(() => ports.invalidation.stop())
-  let relay: Relay | undefined
+  const waking = { relay: undefined as Relay | undefined }
   const app = await createApp({
     db,
     ports,
@@ -107,29 +109,34 @@ async function assemble(
     business: businessOf(config),
     http: httpSettingsOf(config),
     version: productVersion,
-    wake: () => relay?.wake(),
+    wake: () => waking.relay?.wake(),
   })
-  relay = startRelay(db, () => app.events, log)
-  stops.push(relay.stop)
+  stops.push(() => closeServer(app.http))
   const contextFor = (task: string, requestId: string): AppContext =>
     app.contextFor({ kind: 'system', task }, { requestId, address: undefined, lease: null })
-  const jobs = await startJobs({
-    directUrl: database.directUrl,
-    tasks: app.tasks,
-    jobs: app.jobs,
-    contextFor: (task, jobId) => contextFor(task, `job-${jobId}`),
-    log,
-  })
-  stops.push(jobs.stop)
-  stops.push(() => app.http.close())
-  const url = await app.http.listen({ host: config.host, port: config.port })
-  sandbox?.setWebhook(`${url}/api/webhook/stripe`, [sandboxSecret])
   return {
-    url,
     app,
     migrations: database.migrations,
     sandbox,
     systemContext: (task) => contextFor(task, task),
+    serve: async () => {
+      const relay = startRelay(db, app.events, log)
+      waking.relay = relay
+      stops.push(relay.stop)
+      const { stop } = await startJobs({
+        directUrl: database.directUrl,
+        tasks: app.tasks,
+        jobs: app.jobs,
+        contextFor: (task, jobId) => contextFor(task, `job-${jobId}`),
+        log,
+      })
+      stops.push(stop)
+      const url = await app.http.listen({ host: config.host, port: config.port })
+      // Requests end before the roles that they wake: the web server is the first to be closed.
+      stops.push(() => closeServer(app.http))
+      sandbox?.setWebhook(`${url}/api/webhook/stripe`, [sandboxSecret])
+      return url
+    },
     stop,
   }
 }

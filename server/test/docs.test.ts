@@ -3,7 +3,13 @@ import { readFile } from 'node:fs/promises'
 import path from 'node:path'
 import { promisify } from 'node:util'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { cleanUp, makeFolder, startBureau, startTimeoutMs, type Running } from './support/process.ts'
+import {
+  cleanUp,
+  makeFolder,
+  startBureau,
+  startTimeoutMs,
+  type Running,
+} from './support/process.ts'
 
 const repository = path.resolve(import.meta.dirname, '../..')
 

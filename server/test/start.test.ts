@@ -1,50 +1,22 @@
-import { spawn, type ChildProcess } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import { mkdtemp, readFile, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import path from 'node:path'
 import pg from 'pg'
 import { afterAll, afterEach, beforeAll, describe, expect, inject, test, vi } from 'vitest'
 import { withDatabase } from './support/global-setup.ts'
-
-const program = path.resolve(import.meta.dirname, '../dist/cli.js')
-const waiting = { timeout: 60_000, interval: 20 }
-const startTimeoutMs = 120_000
-
-/** Bureau as an operator runs it: a process of its own, with nothing but these variables. */
-interface Process {
-  readonly child: ChildProcess
-  output(): string
-  /** The exit code, or the signal that ended it. */
-  readonly ended: Promise<number | string>
-}
-
-interface Running extends Process {
-  readonly url: string
-  readonly tookMs: number
-}
-
-const processes: Process[] = []
-const folders: string[] = []
-
-/** Leaves no process and no database behind, whatever became of the test. */
-async function cleanUp(): Promise<void> {
-  for (const { child, ended } of processes.splice(0)) {
-    child.kill('SIGKILL')
-    await ended
-  }
-  for (const folder of folders.splice(0)) {
-    const pid = await readPostmasterPid(folder)
-    if (isAlive(pid)) {
-      process.kill(pid, 'SIGINT')
-      await vi.waitFor(() => expect(isAlive(pid)).toBe(false), waiting)
-    }
-    await rm(folder, { recursive: true, force: true })
-  }
-}
+import {
+  cleanUp,
+  isAlive,
+  makeFolder,
+  readPostmasterPid,
+  run,
+  runToEnd,
+  startBureau,
+  startTimeoutMs,
+  waiting,
+  type Running,
+} from './support/process.ts'
 
 describe('a first start, and those after it', () => {
   let dataDir: string
@@ -337,51 +309,6 @@ test('openapi prints the description, and nothing else', async () => {
   expect(JSON.parse(output)).toMatchObject({ openapi: '3.1.1' })
 })
 
-async function makeFolder(): Promise<string> {
-  const folder = await mkdtemp(path.join(tmpdir(), 'bureau-start-'))
-  folders.push(folder)
-  return folder
-}
-
-type Environment = Readonly<Record<string, string>>
-
-function run(verb: string, environment: Environment, words: readonly string[] = []): Process {
-  const child = spawn(process.execPath, [program, verb, ...words], {
-    // No .env of the checkout shall speak here.
-    cwd: tmpdir(),
-    env: { PATH: process.env['PATH'], PORT: '0', LOG_LEVEL: 'warn', ...environment },
-    stdio: ['ignore', 'pipe', 'pipe'],
-  })
-  let output = ''
-  for (const stream of [child.stdout, child.stderr]) {
-    stream?.setEncoding('utf8').on('data', (chunk: string) => (output += chunk))
-  }
-  const ended = once(child, 'close').then(([code, signal]) => (code ?? signal) as number | string)
-  const started = { child, output: () => output, ended }
-  processes.push(started)
-  return started
-}
-
-async function runToEnd(verb: string, environment: Environment, words: readonly string[] = []) {
-  const started = run(verb, environment, words)
-  const code = await started.ended
-  return { code, output: started.output() }
-}
-
-/** Until the banner is there and the server answers. */
-async function startBureau(environment: Environment): Promise<Running> {
-  const startedAt = performance.now()
-  const started = run('start', { RATE_LIMIT_SCALE: '1000', ...environment })
-  const url = await vi.waitFor(() => {
-    expect(started.child.exitCode, started.output()).toBe(null)
-    const [, found] = /API\s+(http:\S+)\/api/.exec(started.output()) ?? []
-    expect(found).toBeDefined()
-    return found ?? ''
-  }, waiting)
-  expect((await fetch(`${url}/readyz`)).status).toBe(200)
-  return { ...started, url, tookMs: performance.now() - startedAt }
-}
-
 interface Purchase {
   readonly order: { readonly id: string }
   readonly orderToken: string
@@ -427,18 +354,5 @@ async function query(url: string, text: string): Promise<Record<string, unknown>
     return (await client.query(text)).rows
   } finally {
     await client.end()
-  }
-}
-
-async function readPostmasterPid(dataDir: string): Promise<number> {
-  const file = path.join(dataDir, 'postgres/data/postmaster.pid')
-  return Number.parseInt(await readFile(file, 'utf8').catch(() => ''), 10)
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    return Number.isInteger(pid) && process.kill(pid, 0)
-  } catch {
-    return false
   }
 }

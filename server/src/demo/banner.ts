@@ -1,12 +1,12 @@
 import type { Config } from '../config.ts'
-import { productVersion, type RunningProcess } from '../main.ts'
+import { productVersion, type OpenedProcess } from '../main.ts'
 import type { Service } from '../modules/catalog/index.ts'
 import type { DemoLogins, Prepared } from './prepare-business.ts'
 
 /** What a start has to tell. */
 export interface Start {
   readonly config: Config
-  readonly running: Pick<RunningProcess, 'url' | 'sandbox' | 'migrations'>
+  readonly running: Pick<OpenedProcess, 'sandbox' | 'migrations'> & { readonly url: string }
   readonly prepared: Prepared
   readonly tookMs: number
 }
@@ -50,7 +50,7 @@ function addresses({ config, running }: Start): string[] {
   return [
     labelled('API', `${url}/api`),
     labelled('Docs', `${url}/docs`),
-    labelled('Health', `${url}/api/system/health`),
+    labelled('Health', `${url}/readyz`),
     ...(isElsewhere ? [labelled('Public', config.publicUrl)] : []),
     ...(sandbox
       ? [labelled('Payments', `${sandbox.url} stands in for Stripe: no money moves`)]

@@ -9,6 +9,6 @@ const length = 20
  */
 export function demoPasswordOf(secrets: Pick<Secrets, 'sign'>): string {
   // A signed link names a document and when it ends; this text can be none.
-  const signature = secrets.sign('signed-link', 'the logins of the demo')
+  const signature = secrets.sign('demo-password', 'the logins of the demo')
   return Buffer.from(signature, 'base64url').toString('hex').slice(0, length)
 }

@@ -76,6 +76,18 @@ export async function serve(options: ServeOptions): Promise<FastifyInstance> {
   return app
 }
 
+const idleCheckMs = 50
+
+/**
+ * Stops accepting and waits for what runs. A connection that falls idle only now would be kept open
+ * for its next request, so idle ones are closed again and again until none is left.
+ */
+export async function closeServer(app: FastifyInstance): Promise<void> {
+  const sweep = setInterval(() => app.server.closeIdleConnections(), idleCheckMs)
+  await app.close()
+  clearInterval(sweep)
+}
+
 function createFastify(options: ServeOptions): FastifyInstance {
   const { log, settings, clock } = options
   return fastify({

@@ -1,4 +1,4 @@
-import { pino, type DestinationStream, type Logger as PinoLogger } from 'pino'
+import { pino, stdSerializers, type DestinationStream, type Logger as PinoLogger } from 'pino'
 
 export type Logger = Pick<PinoLogger, 'debug' | 'info' | 'warn' | 'error' | 'fatal' | 'child'>
 
@@ -22,6 +22,7 @@ export function createLogger(level: string, destination?: DestinationStream): Pi
       level,
       base: null,
       timestamp: pino.stdTimeFunctions.isoTime,
+      serializers: { err: describeError },
       redact: {
         paths: secretMembers.flatMap((member) => [member, `*.${member}`, `*.*.${member}`]),
         censor: '[redacted]',
@@ -29,4 +30,11 @@ export function createLogger(level: string, destination?: DestinationStream): Pi
     },
     destination ?? pino.destination(1),
   )
+}
+
+/** The database quotes the row that it refused, and rows hold people: its own words stay out. */
+function describeError(error: Error): object {
+  const described = stdSerializers.err(error)
+  const { detail: _detail, where: _where, parameters: _parameters, ...rest } = described
+  return rest
 }

@@ -16,7 +16,7 @@ export interface Relay {
  * Hands announced events to the job queue, in batches, for as long as the process lives. Several
  * processes may do so at once: a delivery is deleted by one of them only.
  */
-export function startRelay(db: Pool, events: () => EventRegistry, log: Logger): Relay {
+export function startRelay(db: Pool, events: EventRegistry, log: Logger): Relay {
   const state = { isStopped: false, isDue: false }
   let rouse: (() => void) | undefined
 
@@ -31,7 +31,7 @@ export function startRelay(db: Pool, events: () => EventRegistry, log: Logger): 
   const run = async (): Promise<void> => {
     while (!state.isStopped) {
       state.isDue = false
-      const taken = await relayEvents(db, events()).catch((error: unknown) => {
+      const taken = await relayEvents(db, events).catch((error: unknown) => {
         log.warn({ err: error }, 'events not handed over; they wait')
         return 0
       })

@@ -4,6 +4,7 @@ import { randomBytes, timingSafeEqual } from 'node:crypto'
 /** What each derived key is for; a signature made for one purpose is worthless for another. */
 export type SecretPurpose =
   | 'cursor'
+  | 'demo-password'
   | 'order-token'
   | 'refresh-token'
   | 'signed-link'

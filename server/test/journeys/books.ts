@@ -22,7 +22,9 @@ export async function booksAgree(app: TestApp): Promise<void> {
     const label = `order ${String(order['number'])}`
     const derived = deriveMoney(Number(order['total']), ledger)
     const { paid, refunded, payment_status: paymentStatus } = order
-    expect({ paid: Number(paid), refunded: Number(refunded), paymentStatus }, label).toEqual(derived)
+    expect({ paid: Number(paid), refunded: Number(refunded), paymentStatus }, label).toEqual(
+      derived,
+    )
     const charges = audit.chargesByOrder[id] ?? []
     expect(sumOf(charges.map(({ amount }) => amount)), `${label}: charged`).toBe(
       sumOf(stripeAmounts(ledger.payments)),

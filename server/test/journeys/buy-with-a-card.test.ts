@@ -48,7 +48,10 @@ describe('buying with a card', () => {
 
   test('a guest pays in the browser and comes back with the order token', async () => {
     const purchase = await bought(shop)
-    expect(purchase.payment).toMatchObject({ status: 'pending', clientSecret: expect.stringMatching(/^pi_.*_secret_/) })
+    expect(purchase.payment).toMatchObject({
+      status: 'pending',
+      clientSecret: expect.stringMatching(/^pi_.*_secret_/),
+    })
     const early = await confirm(shop, purchase)
     expect([early.status, early.body.code]).toEqual([402, 'payment_not_completed'])
     await payInBrowser(shop, purchase.payment.clientSecret, 'pm_card_visa')
@@ -152,6 +155,23 @@ describe('buying with a card', () => {
       `select p.status from payments p join orders o on o.id = p.order_id where o.total = 10`,
     )
     expect(live).toEqual([{ status: 'canceled' }])
+  })
+})
+
+describe('what a purchase costs the database', () => {
+  test('buying and confirming stay within their number of statements', async () => {
+    const warm = await bought(shop, { as: 'ada', paymentMethod: 'pm_card_visa' })
+    await confirm(shop, warm)
+    await settleAll(shop)
+    app.sandbox.pauseWebhooks()
+    const before = app.db.statementCount()
+    const purchase = await bought(shop, { as: 'ada', paymentMethod: 'pm_card_visa' })
+    const between = app.db.statementCount()
+    await confirm(shop, purchase)
+    const counted = [between - before, app.db.statementCount() - between]
+    app.sandbox.resumeWebhooks()
+    expect(counted[0]).toBeLessThanOrEqual(1)
+    expect(counted[1]).toBeLessThanOrEqual(1)
   })
 })
 

@@ -194,6 +194,24 @@ describe('a process that died in the middle of a call', () => {
     expect((await confirm(shop, purchase)).status).toBe(200)
   })
 
+  test.each(['pm_card_visa', 'pm_card_chargeDeclined', 'pm_bacsDebit_success'])(
+    'before the reply was kept: the key goes on with the same order, no card is tried again (%s)',
+    async (paymentMethod) => {
+      const key = `a-purchase-that-nobody-heard-of-${paymentMethod}`
+      const first = await buy(shop, { key, paymentMethod })
+      await forgetReplies()
+      const second = await buy(shop, { key, paymentMethod })
+      expect(second.status, JSON.stringify(second.body)).toBe(201)
+      expect(second.headers.get('idempotent-replayed')).toBeNull()
+      expect(second.body.order.id).toBe(first.body.order.id)
+      expect(second.body.payment).toEqual(first.body.payment)
+      expect(second.body.orderToken).toBe(first.body.orderToken)
+      if (paymentMethod === 'pm_bacsDebit_success') {
+        app.sandbox.settlePayment(first.body.payment.providerRef)
+      }
+    },
+  )
+
   test('before its object was created: it is created later, or given up within the day', async () => {
     const purchase = await bought(shop)
     await app.sql(
@@ -250,4 +268,9 @@ async function leaveStep({ orderId }: Purchase, step: string): Promise<void> {
     app.now(),
     orderId,
   ])
+}
+
+/** As a process leaves its keys that was killed between the fact and the reply. */
+async function forgetReplies(): Promise<void> {
+  await app.sql('update idempotency_keys set status = null, reply = null, lease_until = created_at')
 }

@@ -26,7 +26,11 @@ export async function openShop(app: TestApp): Promise<Shop> {
 
 /** A further service, such as one that costs next to nothing. */
 export async function offer(shop: Shop, amount: number, currency = 'GBP'): Promise<string> {
-  const body = { name: `Costs ${amount} ${currency}`, price: { amount, currency }, status: 'active' }
+  const body = {
+    name: `Costs ${amount} ${currency}`,
+    price: { amount, currency },
+    status: 'active',
+  }
   return (await publish(shop.app, 'POST /api/services', body)).id
 }
 

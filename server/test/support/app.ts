@@ -1,6 +1,7 @@
 import { startSandbox, type Sandbox } from '@bureau/stripe-sandbox'
 import { runOnce } from 'graphile-worker'
 import { createApp, type App } from '../../src/app.ts'
+import { closeServer } from '../../src/http/serve.ts'
 import type { StaffRole } from '../../src/kernel/permissions.ts'
 import { createStaffUser } from '../../src/modules/identity/index.ts'
 import type { AppContext, Business, Ports } from '../../src/platform/context.ts'
@@ -86,7 +87,8 @@ export async function startTestApp(options: TestAppOptions = {}): Promise<TestAp
   const clock = (): Date => new Date(Date.now() + offsetMs)
   const database = beside?.database ?? (await cloneDatabase())
   const sandbox =
-    beside?.sandbox ?? (await startSandbox({ port: 0, webhookSecrets: [webhookSecret], now: clock }))
+    beside?.sandbox ??
+    (await startSandbox({ port: 0, webhookSecrets: [webhookSecret], now: clock }))
   const db = openPool({
     url: database.serverUrl,
     size: 10,
@@ -141,7 +143,7 @@ export async function startTestApp(options: TestAppOptions = {}): Promise<TestAp
     systemContext,
     runJobs: () => runJobs(app, db, systemContext),
     close: async () => {
-      await app.http.close()
+      await closeServer(app.http)
       await ports.invalidation.stop()
       await owner.close()
       await db.close()

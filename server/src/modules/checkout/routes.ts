@@ -2,14 +2,17 @@ import { answer, endpoint, type Answer, type Endpoint } from '../../http/endpoin
 import type { AppContext } from '../../platform/context.ts'
 import {
   amountTooLarge,
+  amountTooSmall,
+  exampleCheckout,
+  exampleConfirmed,
+  examplePayment,
+  exampleRefund,
   mixedCurrency,
   OrderParams,
+  Payment,
+  Refund,
   serviceUnavailable,
   tooManyOpenOrders,
-} from '../orders/index.ts'
-import { Payment, Refund } from '../payments/index.ts'
-import {
-  amountTooSmall,
   CheckoutReply,
   ConfirmParams,
   ConfirmReply,
@@ -81,6 +84,7 @@ export const routes: readonly Endpoint[] = [
           customer: { email: 'ada@example.com', name: 'Ada Lovelace' },
           paymentMethod: 'pm_card_visa',
         },
+        reply: exampleCheckout,
       },
     },
     async (ctx, { body }) => {
@@ -111,7 +115,7 @@ export const routes: readonly Endpoint[] = [
         resume: (ctx, orderId) => confirm(ctx, orderId),
         restoreSecrets: (ctx, reply) => restoreSecrets(ctx, reply),
       },
-      example: { params: { orderId: 'B-1042' } },
+      example: { params: { orderId: 'B-1042' }, reply: exampleConfirmed },
     },
     (ctx, { params }) => confirm(ctx, params.orderId),
   ),
@@ -149,6 +153,7 @@ export const routes: readonly Endpoint[] = [
       example: {
         params: { id: 'B-1042' },
         body: { amount: { amount: 14_900, currency: 'GBP' }, reference: 'Bank transfer 4711' },
+        reply: { ...examplePayment, provider: 'manual', providerRef: null },
       },
     },
     (ctx, { params, body }) => recordPayment(ctx, params.id, body),
@@ -170,6 +175,7 @@ export const routes: readonly Endpoint[] = [
       example: {
         params: { id: 'B-1042' },
         body: { amount: { amount: 5000, currency: 'GBP' }, reason: 'Part not delivered' },
+        reply: exampleRefund,
       },
     },
     (ctx, { params, body }) => requestRefund(ctx, params.id, body),

@@ -2,8 +2,18 @@ import { Type, type Static } from 'typebox'
 import { secret } from '../../http/compile.ts'
 import { defineError } from '../../kernel/errors.ts'
 import { idOf, Instant, MoneyInput, nullable, oneOf, strictObject } from '../../kernel/shapes.ts'
-import { CustomerInput, Order, OrderCase, OrderItems } from '../orders/index.ts'
-import { PayerPayment } from '../payments/index.ts'
+import { CustomerInput, exampleOrder, Order, OrderCase, OrderItems } from '../orders/index.ts'
+import { examplePayment, PayerPayment } from '../payments/index.ts'
+
+/** What this module's endpoints share with those of orders and payments. */
+export {
+  amountTooLarge,
+  mixedCurrency,
+  OrderParams,
+  serviceUnavailable,
+  tooManyOpenOrders,
+} from '../orders/index.ts'
+export { examplePayment, exampleRefund, Payment, Refund } from '../payments/index.ts'
 
 const Url = Type.String({ format: 'uri', maxLength: 2000 })
 
@@ -138,3 +148,17 @@ export const nothingToRefund = defineError(
   'nothing_to_refund',
   'There is no payment that could be given back.',
 )
+
+const paidByCard = { ...examplePayment, clientSecret: null, url: null }
+
+export const exampleCheckout = {
+  order: exampleOrder,
+  payment: paidByCard,
+  orderToken: 'ord_01jd8q9yg8e5v9c0m4t7k2x3za.0f6tQe5rJX2mYp3bHqv1wZ8nKd4sLc7uAgR9xTiEoUM',
+}
+
+export const exampleConfirmed = {
+  order: exampleOrder,
+  payment: paidByCard,
+  case: exampleOrder.case,
+}

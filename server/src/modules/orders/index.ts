@@ -14,6 +14,7 @@ export { OrderCancelled, OrderConfirmed, OrderPlaced } from './events.ts'
 export {
   amountTooLarge,
   CustomerInput,
+  exampleOrder,
   mixedCurrency,
   Order,
   OrderCase,

@@ -124,7 +124,11 @@ describe('POST /api/orders', () => {
   test('400 by staff without exactly one known or new customer, and no record is made', async () => {
     const token = await app.as('finance')
     const customer = { email: 'both@example.com', name: 'Both' }
-    for (const who of [{}, { customerId: unknownCustomer, customer }, { customerId: unknownCustomer }]) {
+    for (const who of [
+      {},
+      { customerId: unknownCustomer, customer },
+      { customerId: unknownCustomer },
+    ]) {
       const reply = await app.request('POST /api/orders', { token, body: { ...oneItem(), ...who } })
       expect([reply.status, reply.body.code]).toEqual([400, 'invalid_input'])
     }
@@ -212,7 +216,8 @@ describe('GET /api/orders', () => {
 
   test('200 page by page: every order once, in the order asked for', async () => {
     const token = await app.as('viewer')
-    const read = async (query: string) => (await app.request(`GET /api/orders?${query}`, { token })).body
+    const read = async (query: string) =>
+      (await app.request(`GET /api/orders?${query}`, { token })).body
     const all = (await read('limit=100&sort=createdAt')).data as Row[]
     await fc.assert(
       fc.asyncProperty(
@@ -236,7 +241,14 @@ describe('GET /api/orders', () => {
 
   test('400 for filters, sorts and cursors that the list does not have', async () => {
     const token = await app.as('viewer')
-    for (const query of ['status=open', 'sort=number', 'limit=0', 'limit=101', 'colour=red', 'q=']) {
+    for (const query of [
+      'status=open',
+      'sort=number',
+      'limit=0',
+      'limit=101',
+      'colour=red',
+      'q=',
+    ]) {
       expect((await app.request(`GET /api/orders?${query}`, { token })).status, query).toBe(400)
     }
     const reply = await app.request('GET /api/orders?cursor=bm9uc2Vuc2U', { token })
@@ -257,7 +269,8 @@ describe('GET /api/orders', () => {
 
   function sorted(rows: readonly Row[], sort: string): Row[] {
     const sign = sort.startsWith('-') ? -1 : 1
-    const valueOf = (row: Row) => (sort.endsWith('total') ? row.total.amount : Date.parse(row.createdAt))
+    const valueOf = (row: Row) =>
+      sort.endsWith('total') ? row.total.amount : Date.parse(row.createdAt)
     return rows.toSorted(
       (a, b) => sign * (valueOf(a) - valueOf(b) || (a.id < b.id ? -1 : a.id > b.id ? 1 : 0)),
     )
@@ -325,7 +338,11 @@ describe('PATCH /api/orders/:id', () => {
     const { id } = await placed('ada')
     const first = await patch(id, { note: 'a' }, { 'if-match': '"1-staff"' })
     const second = await patch(id, { note: 'b' }, { 'if-match': '"1-staff"' })
-    expect([first.status, second.status, second.body.code]).toEqual([200, 412, 'precondition_failed'])
+    expect([first.status, second.status, second.body.code]).toEqual([
+      200,
+      412,
+      'precondition_failed',
+    ])
   })
 
   test('400 for nothing and for members that are not staff’s to write', async () => {

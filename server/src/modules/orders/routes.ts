@@ -2,6 +2,9 @@ import { endpoint, type Endpoint } from '../../http/endpoint.ts'
 import {
   amountTooLarge,
   ChangeStatus,
+  exampleOrder,
+  examplePlaced,
+  exampleSummary,
   mixedCurrency,
   Order,
   OrderFilters,
@@ -43,6 +46,7 @@ export const routes: readonly Endpoint[] = [
           ],
           note: 'Please call before noon.',
         },
+        reply: examplePlaced,
       },
     },
     async (ctx, { body }) => {
@@ -59,7 +63,7 @@ export const routes: readonly Endpoint[] = [
       query: OrderFilters,
       list: { sorts: ['createdAt', 'total'], defaultSort: '-createdAt' },
       reply: OrderSummary,
-      example: { query: { status: 'confirmed', limit: '20' } },
+      example: { query: { status: 'pending', limit: '20' }, reply: exampleSummary },
     },
     (ctx, { page, query }) => listOrders(ctx, { page, filters: filtersIn(query) }),
   ),
@@ -71,7 +75,7 @@ export const routes: readonly Endpoint[] = [
       access: ['customer', 'order-token', 'orders:read'],
       params: OrderParams,
       reply: Order,
-      example: { params: { id: 'B-1042' } },
+      example: { params: { id: 'B-1042' }, reply: exampleOrder },
     },
     (ctx, { params }) => getOrder(ctx, params.id),
   ),
@@ -85,7 +89,11 @@ export const routes: readonly Endpoint[] = [
       body: PatchOrder,
       reply: Order,
       idempotency: { resume: (ctx, id) => getOrder(ctx, id) },
-      example: { params: { id: 'B-1042' }, body: { note: 'Customer prefers e-mail.' } },
+      example: {
+        params: { id: 'B-1042' },
+        body: { note: 'Customer prefers e-mail.' },
+        reply: { ...exampleOrder, note: 'Customer prefers e-mail.', version: 6 },
+      },
     },
     (ctx, { params, body, ifMatch }) => patchOrder(ctx, params.id, { patch: body, ifMatch }),
   ),
@@ -101,14 +109,18 @@ export const routes: readonly Endpoint[] = [
       reply: Order,
       errors: [invalidTransition, refundChoiceRequired],
       idempotency: { resume: (ctx, id) => getOrder(ctx, id) },
-      example: { params: { id: 'B-1042' }, body: { status: 'in_progress' } },
+      example: {
+        params: { id: 'B-1042' },
+        body: { status: 'in_progress' },
+        reply: { ...exampleOrder, status: 'in_progress', version: 6 },
+      },
     },
     (ctx, { params, body, ifMatch }) => changeStatus(ctx, params.id, { ...body, ifMatch }),
   ),
 ]
 
 /** The filters of the query, without the members that every list has. */
-function filtersIn<Q extends OrderFilters>(query: Q): OrderFilters {
+function filtersIn(query: OrderFilters): OrderFilters {
   const { status, paymentStatus, customerId, q, createdFrom, createdTo } = query
   const given = { status, paymentStatus, customerId, q, createdFrom, createdTo }
   return Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined))

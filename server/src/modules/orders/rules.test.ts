@@ -46,7 +46,12 @@ describe('the states of an order', () => {
   })
 
   test('what is listed without an obstacle is exactly what is taken', () => {
-    const order = fc.record({ status, started: fc.boolean(), paid: fc.nat(200), total: fc.nat(200) })
+    const order = fc.record({
+      status,
+      started: fc.boolean(),
+      paid: fc.nat(200),
+      total: fc.nat(200),
+    })
     fc.assert(
       fc.property(order, status, (state, to) => {
         const listed = allowedTransitions(state).find((one) => one.to === to)

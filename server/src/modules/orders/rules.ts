@@ -149,7 +149,8 @@ export function mergeMetadata(
   for (const [key, value] of Object.entries(patch)) {
     const known = merged.get(key)
     if (value === null) merged.delete(key)
-    else merged.set(key, isObject(value) ? mergeMetadata(isObject(known) ? known : {}, value) : value)
+    else
+      merged.set(key, isObject(value) ? mergeMetadata(isObject(known) ? known : {}, value) : value)
   }
   return Object.fromEntries(merged)
 }

@@ -13,7 +13,7 @@ import {
   TimelineEntry,
   Transition,
 } from '../../kernel/shapes.ts'
-import { orderPaymentStatuses, Payment, Refund } from '../payments/index.ts'
+import { examplePayment, orderPaymentStatuses, Payment, Refund } from '../payments/index.ts'
 
 export const orderStatuses = [
   'pending',
@@ -190,3 +190,78 @@ export const tooManyOpenOrders = defineError(
   'too_many_open_orders',
   'There are already 20 unpaid orders: pay or cancel one first.',
 )
+
+const price = { amount: 19_900, currency: 'GBP' }
+const nothing = { amount: 0, currency: 'GBP' }
+
+export const exampleSummary = {
+  id: 'ord_01jd8q9yg8e5v9c0m4t7k2x3za',
+  number: 'B-1042',
+  status: 'pending',
+  paymentStatus: 'unpaid',
+  customer: {
+    id: 'cus_01jd8q9yg8e5v9c0m4t7k2x3zd',
+    email: 'ada@example.com',
+    name: 'Ada Lovelace',
+  },
+  total: price,
+  paid: nothing,
+  refunded: nothing,
+  case: null,
+  version: 1,
+  createdAt: '2026-11-22T16:40:20.000Z',
+  updatedAt: '2026-11-22T16:40:20.000Z',
+}
+
+/** As it was placed. */
+export const examplePlaced = {
+  ...exampleSummary,
+  lines: [
+    {
+      id: 'line_01jd8q9yg8e5v9c0m4t7k2x3ze',
+      serviceId: 'svc_01jd8q9yg8e5v9c0m4t7k2x3za',
+      name: 'Company formation',
+      options: [
+        {
+          key: 'speed',
+          name: 'Speed',
+          choice: { key: 'express', name: 'Express' },
+          priceDelta: 5000,
+        },
+      ],
+      quantity: 1,
+      unitPrice: price,
+      total: price,
+      answers: { companyName: 'Analytical Engines Ltd' },
+    },
+  ],
+  subtotal: price,
+  discount: nothing,
+  tax: nothing,
+  payments: [],
+  refunds: [],
+  timeline: [
+    {
+      id: 'evt_01jd8q9yg8e5v9c0m4t7k2x3zf',
+      type: 'order.placed',
+      at: '2026-11-22T16:40:20.000Z',
+      actor: { id: 'usr_01jd8q9yg8e5v9c0m4t7k2x3zg', name: 'Ada Lovelace', kind: 'customer' },
+      data: { total: price.amount, currency: price.currency },
+    },
+  ],
+  allowedTransitions: [],
+  note: 'Please call before noon.',
+  metadata: {},
+}
+
+/** As its customer sees it once it is paid. */
+export const exampleOrder = {
+  ...examplePlaced,
+  status: 'confirmed',
+  paymentStatus: 'paid',
+  paid: price,
+  payments: [examplePayment],
+  case: { id: 'case_01jd8q9yg8e5v9c0m4t7k2x3zh', number: 'C-1042', status: 'new' },
+  version: 5,
+  updatedAt: '2026-11-22T16:40:21.000Z',
+}

@@ -9,18 +9,16 @@ export const paymentsModule: Module = {
   jobs: [],
 }
 
+export { PaymentFlagged, RefundRequested, PaymentSucceeded } from './events.ts'
+export { deriveMoney, isFinal, orderPaymentStatuses, type OrderPaymentStatus } from './rules.ts'
 export {
-  PaymentFlagged,
-  RefundRequested,
-  PaymentSucceeded,
-} from './events.ts'
-export {
-  deriveMoney,
-  isFinal,
-  orderPaymentStatuses,
-  type OrderPaymentStatus,
-} from './rules.ts'
-export { PayerPayment, Payment, PaymentFailure, Refund } from './schema.ts'
+  examplePayment,
+  exampleRefund,
+  PayerPayment,
+  Payment,
+  PaymentFailure,
+  Refund,
+} from './schema.ts'
 export {
   beginStep,
   endStep,

@@ -68,3 +68,23 @@ export const Refund = Type.Object({
   createdAt: Instant,
 })
 export type Refund = Static<typeof Refund>
+
+export const examplePayment = {
+  id: 'pay_01jd8q9yg8e5v9c0m4t7k2x3zb',
+  provider: 'stripe',
+  status: 'succeeded',
+  amount: { amount: 19_900, currency: 'GBP' },
+  providerRef: 'pi_3QK8mTLkdIwHu7ix0cGXdfO2',
+  failure: null,
+  dispute: null,
+  createdAt: '2026-11-22T16:40:21.000Z',
+}
+
+export const exampleRefund = {
+  id: 'ref_01jd8q9yg8e5v9c0m4t7k2x3zc',
+  paymentId: examplePayment.id,
+  amount: { amount: 5000, currency: 'GBP' },
+  status: 'succeeded',
+  reason: 'Part not delivered',
+  createdAt: '2026-11-24T09:12:03.000Z',
+}

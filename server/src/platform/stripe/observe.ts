@@ -138,8 +138,12 @@ function statusOfIntent(intent: Stripe.PaymentIntent): ObservedStatus {
       return 'processing'
     case 'requires_action':
       return 'requires_action'
-    default:
+    case 'requires_payment_method':
+    case 'requires_confirmation':
       return intent.last_payment_error ? 'failed' : 'pending'
+    default:
+      // A state that is new to us: nothing else may be begun beside it.
+      return 'processing'
   }
 }
 

@@ -36,8 +36,9 @@ const stepLeaseMs = 30_000
  * One call that may move money, in three steps: the intention is written (one transaction), the
  * call is made (no transaction), its outcome is written (one transaction). Its key is fixed by the
  * row, so a repeat after a crash is the same call to the provider. Nothing is called for a payment
- * that is over, nor to create what is there. Throws `ProviderError` where the answer was definite, once the row knows of it; 503
- * where there was none; 409 while another call for the payment is under way.
+ * that is over, nor to create what is there. Throws `ProviderError` where the answer was definite,
+ * once the row knows of it; 503 where there was none; 409 while another call for the payment is
+ * under way.
  */
 export async function runStep(ctx: AppContext, payment: PaymentRow, step: Step): Promise<void> {
   const begun = await begin(ctx, payment, step)
@@ -104,7 +105,8 @@ async function begin(
 
 /** Looked at under the lock: nobody is charged for an order that was cancelled or part-paid since. */
 function requireSameSum(order: OrderRow, payment: PaymentRow): void {
-  if (order.status === 'cancelled') throw orderNotPayable({ members: { orderStatus: order.status } })
+  if (order.status === 'cancelled')
+    throw orderNotPayable({ members: { orderStatus: order.status } })
   if (payment.amount === order.total - order.paid) return
   throw paymentInProgress({ retryAfterSeconds: 1 })
 }
@@ -143,7 +145,8 @@ async function afterFailure(
  */
 async function lookUp(ctx: AppContext, payment: PaymentRow, error: ProviderError): Promise<void> {
   // A creation moves no money, and nobody knows of what it may have made: it can be repeated.
-  if (payment.providerRef === null) return void (await endStep(ctx.db, payment, error.kind === 'erred'))
+  if (payment.providerRef === null)
+    return void (await endStep(ctx.db, payment, error.kind === 'erred'))
   try {
     await observe(ctx, payment)
   } catch (failure) {

@@ -53,7 +53,8 @@ async function askProvider(ctx: AppContext, { id }: OrderRow): Promise<void> {
 }
 
 function reasonOf(order: OrderRow, payment: PaymentRow | undefined): Error {
-  if (order.status === 'cancelled') return orderNotPayable({ members: { orderStatus: order.status } })
+  if (order.status === 'cancelled')
+    return orderNotPayable({ members: { orderStatus: order.status } })
   // One that was ended without a word of the bank, as by a change of mode, is as good as none.
   const isEnded = payment?.status === 'canceled' && payment.failure === null
   if (!payment || isEnded) return paymentNotStarted()

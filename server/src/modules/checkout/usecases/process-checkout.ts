@@ -194,7 +194,8 @@ function readWish(ctx: AppContext, input: ProcessCheckout): PaymentWish {
   const { publicUrl } = ctx.business
   return {
     mode: input.mode ?? 'intent',
-    successUrl: allowedUrl(ctx, '/successUrl', input.successUrl) ?? `${publicUrl}/?checkout=success`,
+    successUrl:
+      allowedUrl(ctx, '/successUrl', input.successUrl) ?? `${publicUrl}/?checkout=success`,
     cancelUrl: allowedUrl(ctx, '/cancelUrl', input.cancelUrl) ?? `${publicUrl}/?checkout=cancelled`,
   }
 }

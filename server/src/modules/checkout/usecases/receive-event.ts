@@ -126,10 +126,7 @@ async function findOwn(
 }
 
 /** Charges and refunds: all refunds of the intent are compared, so that none is missed. */
-async function settleRefundsOf(
-  ctx: AppContext,
-  intentRef: string | null,
-): Promise<EventOutcome> {
+async function settleRefundsOf(ctx: AppContext, intentRef: string | null): Promise<EventOutcome> {
   const payment = await settleFirst(ctx, intentRef)
   if (!payment || intentRef === null) return 'refused'
   const refunds = await ctx.stripe.listRefunds(intentRef)

@@ -1,7 +1,12 @@
 import { invalidInputAt, notFound } from '../../../kernel/errors.ts'
 import { inTx, type AppContext } from '../../../platform/context.ts'
 import { lockOrder, requireOwnOrder, settleLedger } from '../../orders/index.ts'
-import { findPayment, recordManualPayment, renderPayment, type Payment } from '../../payments/index.ts'
+import {
+  findPayment,
+  recordManualPayment,
+  renderPayment,
+  type Payment,
+} from '../../payments/index.ts'
 import { orderNotPayable, overpayment, wrongCurrency, type RecordPayment } from '../schema.ts'
 
 /** Money that came by hand; an order that it completes confirms itself. */
@@ -17,7 +22,8 @@ export async function recordPayment(
   const paymentId = await inTx(ctx, async (ctx) => {
     const order = await lockOrder(ctx.db, id)
     if (!order) throw notFound({ detail: 'There is no such order.' })
-    if (order.status === 'cancelled') throw orderNotPayable({ members: { orderStatus: order.status } })
+    if (order.status === 'cancelled')
+      throw orderNotPayable({ members: { orderStatus: order.status } })
     if (amount.currency !== order.currency) {
       throw wrongCurrency({ members: { currency: order.currency } })
     }

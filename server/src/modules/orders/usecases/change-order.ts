@@ -157,5 +157,7 @@ function requireAllowed(order: OrderRow, to: OrderStatus): void {
 }
 
 function mayRefund({ actor }: Context): boolean {
-  return actor.kind === 'system' || (actor.kind === 'staff' && actor.permissions.has('payments:write'))
+  return (
+    actor.kind === 'system' || (actor.kind === 'staff' && actor.permissions.has('payments:write'))
+  )
 }

@@ -1,0 +1,172 @@
+import { createHmac } from 'node:crypto'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { booksAgree } from '../../../test/journeys/books.ts'
+import {
+  bought,
+  openShop,
+  payInBrowser,
+  readOrder,
+  settleAll,
+  type Shop,
+} from '../../../test/journeys/shop.ts'
+import { startTestApp, webhookSecret, type Reply, type TestApp } from '../../../test/support/app.ts'
+
+let app: TestApp
+let shop: Shop
+
+beforeAll(async () => {
+  app = await startTestApp()
+  shop = await openShop(app)
+})
+
+afterAll(async () => {
+  await app.close()
+})
+
+let events = 0
+
+/** An event as the provider sends it; only its signature has to be right. */
+function eventAbout(object: { id: string; object: string }, more: object = {}): string {
+  events += 1
+  return JSON.stringify({
+    id: `evt_test_${events}`,
+    object: 'event',
+    type: 'payment_intent.succeeded',
+    livemode: false,
+    created: Math.floor(app.now().getTime() / 1000),
+    data: { object },
+    ...more,
+  })
+}
+
+function sign(
+  body: string,
+  { secret = webhookSecret, ageSeconds = 0, scheme = 'v1' } = {},
+): string {
+  const at = Math.floor(app.now().getTime() / 1000) - ageSeconds
+  const mac = createHmac('sha256', secret).update(`${at}.${body}`).digest('hex')
+  return `t=${at},${scheme}=${mac}`
+}
+
+async function send(body: string, signature: string | undefined): Promise<Reply> {
+  return await app.request('POST /api/webhook/stripe', {
+    rawBody: body,
+    headers: signature === undefined ? {} : { 'stripe-signature': signature },
+  })
+}
+
+async function outcomes(): Promise<Record<string, unknown>> {
+  const rows = await app.sql(`select id, outcome from provider_events where id like 'evt_test_%'`)
+  return Object.fromEntries(rows.map(({ id, outcome }) => [String(id), outcome]))
+}
+
+describe('POST /api/webhook/stripe', () => {
+  test('200 for a signed event, stored once however often it comes', async () => {
+    const body = eventAbout({ id: 'pi_nobody_knows', object: 'payment_intent' })
+    const signature = sign(body)
+    const replies = await Promise.all(Array.from({ length: 100 }, () => send(body, signature)))
+    for (const reply of replies)
+      expect(reply).toMatchObject({ status: 200, body: { received: true } })
+    const { id } = JSON.parse(body) as { id: string }
+    expect(await app.sql('select id from provider_events where id = $1', [id])).toHaveLength(1)
+    await app.runJobs()
+    // Nobody's object: acknowledged, shown in the audit trail, never tried again.
+    expect(await outcomes()).toMatchObject({ [id]: 'refused' })
+    expect(await app.sql('select type from events where root_id = $1', [id])).toEqual([
+      { type: 'provider_event.refused' },
+    ])
+  })
+
+  test('400 invalid_signature for all that is not signed by the provider just now', async () => {
+    const body = eventAbout({ id: 'pi_x', object: 'payment_intent' })
+    const good = sign(body)
+    const signatures = [
+      undefined,
+      '',
+      'nonsense',
+      sign(body, { secret: 'whsec_other' }),
+      sign(body, { ageSeconds: 301 }),
+      sign(body, { ageSeconds: -302 }),
+      sign(body, { scheme: 'v0' }),
+      good.replace(/^t=\d+/, 't=1'),
+      good.replace(/^t=\d+,/, ''),
+    ]
+    for (const signature of signatures) {
+      const reply = await send(body, signature)
+      expect([reply.status, reply.body.code], signature).toEqual([400, 'invalid_signature'])
+    }
+    expect((await send(`${body} `, good)).status).toBe(400)
+    expect((await send(JSON.stringify(JSON.parse(body), undefined, 2), good)).status).toBe(400)
+    const { id } = JSON.parse(body) as { id: string }
+    expect(await outcomes()).not.toHaveProperty(id)
+  })
+
+  test('200 for types that are not handled: stored and acknowledged', async () => {
+    const body = eventAbout({ id: 'cus_1', object: 'customer' }, { type: 'customer.created' })
+    expect((await send(body, sign(body))).status).toBe(200)
+    await app.runJobs()
+    const { id } = JSON.parse(body) as { id: string }
+    expect(await outcomes()).toMatchObject({ [id]: 'ignored' })
+  })
+
+  test('the payload is only a hint: what it says of the state is not believed', async () => {
+    const { orderId, payment } = await bought(shop)
+    const lie = { id: payment.providerRef, object: 'payment_intent', status: 'succeeded' }
+    const body = eventAbout(lie)
+    await send(body, sign(body))
+    await settleAll(shop)
+    expect(await readOrder(shop, orderId)).toMatchObject({
+      status: 'pending',
+      paymentStatus: 'unpaid',
+    })
+  })
+
+  test('events of another account or of live money pay nothing and are shown', async () => {
+    const { orderId, payment } = await bought(shop)
+    app.sandbox.pauseWebhooks()
+    await payInBrowser(shop, payment.clientSecret, 'pm_card_visa')
+    const object = { id: payment.providerRef, object: 'payment_intent' }
+    for (const more of [{ account: 'acct_other' }, { livemode: true }]) {
+      const body = eventAbout(object, more)
+      expect((await send(body, sign(body))).status).toBe(200)
+      await app.runJobs()
+      const { id } = JSON.parse(body) as { id: string }
+      expect(await outcomes()).toMatchObject({ [id]: 'refused' })
+    }
+    expect((await readOrder(shop, orderId)).paymentStatus).toBe('unpaid')
+    app.sandbox.resumeWebhooks()
+    await settleAll(shop)
+    expect((await readOrder(shop, orderId)).paymentStatus).toBe('paid')
+    await booksAgree(app)
+  })
+
+  test.each([
+    ['amount', `update payments set amount = amount - 100`, 'other_amount'],
+    ['currency', `update payments set currency = 'EUR'`, 'other_currency'],
+    ['object', `update payments set provider_ref = 'pi_other'`, 'other_object'],
+  ])('a payment of another %s pays nothing and is flagged, once', async (_name, change, reason) => {
+    const { orderId, payment } = await bought(shop)
+    app.sandbox.pauseWebhooks()
+    await payInBrowser(shop, payment.clientSecret, 'pm_card_visa')
+    await app.sql(`${change} where order_id = $1`, [orderId])
+    app.sandbox.resumeWebhooks()
+    await settleAll(shop)
+    const again = eventAbout({ id: payment.providerRef, object: 'payment_intent' })
+    await send(again, sign(again))
+    await settleAll(shop)
+    const order = await readOrder(shop, orderId)
+    expect(order).toMatchObject({ status: 'pending', paymentStatus: 'unpaid', case: null })
+    const flags = order.timeline.filter(({ type }: { type: string }) => type === 'payment.flagged')
+    expect(flags).toMatchObject([{ data: { reason } }])
+  })
+
+  test('503 payments_not_configured where no cards are taken', async () => {
+    const closed = await startTestApp({ beside: app, payments: 'off' })
+    try {
+      const reply = await closed.request('POST /api/webhook/stripe', { rawBody: '{}' })
+      expect([reply.status, reply.body.code]).toEqual([503, 'payments_not_configured'])
+    } finally {
+      await closed.close()
+    }
+  })
+})
