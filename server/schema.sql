@@ -255,7 +255,7 @@ CREATE INDEX orders_by_status ON orders USING btree (status, created_at, id);
 CREATE INDEX orders_by_status_total ON orders USING btree (status, total, id);
 CREATE INDEX orders_created_at ON orders USING btree (created_at, id);
 CREATE INDEX orders_open_by_customer ON orders USING btree (customer_id) WHERE ((status = 'pending'::text) AND (paid = 0));
-CREATE INDEX orders_search ON orders USING gin (lower(((((number || ' '::text) || customer_email) || ' '::text) || customer_name)) gin_trgm_ops);
+CREATE INDEX orders_search ON orders USING gin ((((lower(number) || ' '::text) || lower(((customer_email || ' '::text) || customer_name)))) gin_trgm_ops);
 CREATE INDEX orders_total ON orders USING btree (total, id);
 CREATE INDEX orders_unpaid ON orders USING btree (created_at, id) WHERE ((status = 'pending'::text) AND (source = 'checkout'::text) AND (paid = 0));
 

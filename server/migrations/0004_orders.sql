@@ -55,9 +55,12 @@ create index orders_by_payment_status on orders (payment_status, created_at, id)
 
 create index orders_by_payment_status_total on orders (payment_status, total, id);
 
--- Trigrams serve any part of a number, an e-mail or a name.
+-- Trigrams serve any part of a number, an e-mail or a name. The number is lowered apart: its "C"
+-- collation would spread to the names and leave their Ü as it is.
 create index orders_search on orders
-  using gin (lower(number || ' ' || customer_email || ' ' || customer_name) gin_trgm_ops);
+  using gin (
+    (lower(number) || ' ' || lower(customer_email || ' ' || customer_name)) gin_trgm_ops
+  );
 
 -- What the expiry looks through, and how many unpaid orders one customer has open.
 create index orders_unpaid on orders (created_at, id)

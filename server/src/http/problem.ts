@@ -38,13 +38,14 @@ export function toProblem(error: unknown, request: ProblemRequest): Problem {
   }
   if (known) {
     return {
+      // First, so that no member of the failure's own can stand in for a standard one.
+      ...known.members,
       type: typeOf(known),
       title: known.title,
       status: known.status,
       detail: known.message,
       ...standard,
       code: known.code,
-      ...known.members,
     }
   }
   return {

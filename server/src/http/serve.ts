@@ -76,16 +76,20 @@ export async function serve(options: ServeOptions): Promise<FastifyInstance> {
   return app
 }
 
-const idleCheckMs = 50
+/** Longer than any request may take, shorter than a process has to end. */
+const finishWithinMs = 11_000
 
 /**
- * Stops accepting and waits for what runs. A connection that falls idle only now would be kept open
- * for its next request, so idle ones are closed again and again until none is left.
+ * Stops accepting and waits for what runs. A connection that never sends its request would hold the
+ * server open for as long as it may be slow, so what is left after the last deadline is cut off.
  */
-export async function closeServer(app: FastifyInstance): Promise<void> {
-  const sweep = setInterval(() => app.server.closeIdleConnections(), idleCheckMs)
+export async function closeServer(
+  app: FastifyInstance,
+  withinMs: number = finishWithinMs,
+): Promise<void> {
+  const deadline = setTimeout(() => app.server.closeAllConnections(), withinMs)
   await app.close()
-  clearInterval(sweep)
+  clearTimeout(deadline)
 }
 
 function createFastify(options: ServeOptions): FastifyInstance {

@@ -106,6 +106,24 @@ describe('a part payment by hand', () => {
   })
 })
 
+describe('an order that was begun to be paid very many times', () => {
+  test('still shows the attempt that paid it', async () => {
+    const purchase = await bought(shop, { as: 'ada' })
+    await app.sql(
+      `insert into payments (order_id, id, provider, mode, status, amount, currency, created_at,
+         updated_at)
+       select order_id, 'pay_' || n, 'stripe', 'intent', 'canceled', amount, currency,
+         created_at + make_interval(secs => n), created_at
+       from payments, generate_series(1, 1500) as n where order_id = $1`,
+      [purchase.orderId],
+    )
+    const paid = await payAgain(shop, purchase, { paymentMethod: 'pm_card_visa' })
+    expect(paid.status, JSON.stringify(paid.body).slice(0, 300)).toBe(201)
+    expect(paid.body.order.paymentStatus).toBe('paid')
+    expect((await confirm(shop, purchase)).status).toBe(200)
+  })
+})
+
 describe('cancelling', () => {
   test('an unpaid order ends its live payment', async () => {
     const purchase = await bought(shop, { as: 'ada' })

@@ -54,6 +54,25 @@ describe('refunds', () => {
     expect([more.status, more.body.code]).toEqual([409, 'nothing_to_refund'])
   })
 
+  test('end at 200 of one order: each can still be read and counted', async () => {
+    const purchase = await bought(shop, { as: 'ada' })
+    await bookMoney(shop, `POST /api/orders/${purchase.orderId}/payments`, price)
+    await app.sql(
+      `insert into refunds (order_id, id, payment_id, status, amount, currency, reason, created_at,
+         updated_at)
+       select order_id, 'ref_' || n, id, 'succeeded', 1, 'GBP', 'test', now(), now()
+       from payments, generate_series(1, 199) as n
+       where order_id = $1 and provider = 'manual'`,
+      [purchase.orderId],
+    )
+    const path = `POST /api/orders/${purchase.orderId}/refunds` as const
+    expect((await bookMoney(shop, path, price - 198)).body.code).toBe('refund_too_large')
+    expect((await bookMoney(shop, path, 1)).status).toBe(201)
+    const last = await bookMoney(shop, path, 1)
+    expect([last.status, last.body.code]).toEqual([409, 'too_many_refunds'])
+    expect((await readOrder(shop, purchase.orderId)).refunded.amount).toBe(200)
+  })
+
   test('of a payment by hand are recorded and sent to nobody', async () => {
     const purchase = await bought(shop, { as: 'ada' })
     await bookMoney(shop, `POST /api/orders/${purchase.orderId}/payments`, price)

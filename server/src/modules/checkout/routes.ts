@@ -13,6 +13,7 @@ import {
   Refund,
   serviceUnavailable,
   tooManyOpenOrders,
+  tooManyRefunds,
   CheckoutReply,
   ConfirmParams,
   ConfirmReply,
@@ -170,7 +171,13 @@ export const routes: readonly Endpoint[] = [
       body: RequestRefund,
       reply: Refund,
       status: 201,
-      errors: [refundTooLarge, paymentChoiceRequired, nothingToRefund, wrongCurrency],
+      errors: [
+        refundTooLarge,
+        paymentChoiceRequired,
+        nothingToRefund,
+        tooManyRefunds,
+        wrongCurrency,
+      ],
       idempotency: { resume: (ctx, id, { params }) => getRefund(ctx, params['id'] ?? '', id) },
       example: {
         params: { id: 'B-1042' },

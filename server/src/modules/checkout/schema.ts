@@ -143,6 +143,11 @@ export const paymentChoiceRequired = defineError(
   'payment_choice_required',
   'The order has more than one refundable payment: name one (`paymentId`).',
 )
+export const tooManyRefunds = defineError(
+  409,
+  'too_many_refunds',
+  'The order has 200 refunds already: no more can be made.',
+)
 export const nothingToRefund = defineError(
   409,
   'nothing_to_refund',

@@ -143,6 +143,7 @@ describe('POST /api/webhook/stripe', () => {
   test.each([
     ['amount', `update payments set amount = amount - 100`, 'other_amount'],
     ['currency', `update payments set currency = 'EUR'`, 'other_currency'],
+    ['state', `update payments set status = 'canceled'`, 'paid_after_end'],
     ['object', `update payments set provider_ref = 'pi_other'`, 'other_object'],
   ])('a payment of another %s pays nothing and is flagged, once', async (_name, change, reason) => {
     const { orderId, payment } = await bought(shop)

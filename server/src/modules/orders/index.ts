@@ -10,7 +10,7 @@ export const ordersModule: Module = {
   jobs: [],
 }
 
-export { OrderCancelled, OrderConfirmed, OrderPlaced } from './events.ts'
+export { OrderCancelled, OrderConfirmed } from './events.ts'
 export {
   amountTooLarge,
   CustomerInput,
@@ -28,7 +28,6 @@ export {
   authenticateOrderToken,
   cancelOrder,
   changeStatus,
-  getOrder,
   getOrderForCase,
   linkCase,
   listOrders,

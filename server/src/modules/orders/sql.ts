@@ -269,7 +269,7 @@ export const orderList: ListDefinition<OrderFilters> = {
     status: (status) => sql`status = ${status}`,
     paymentStatus: (status) => sql`payment_status = ${status}`,
     customerId: (id) => sql`customer_id = ${id}`,
-    q: (text) => sql`lower(number || ' ' || customer_email || ' ' || customer_name)
+    q: (text) => sql`(lower(number) || ' ' || lower(customer_email || ' ' || customer_name))
       like ${`%${escapeLike(text.toLowerCase())}%`}`,
     createdFrom: (from) => sql`created_at >= ${from}::timestamptz`,
     createdTo: (to) => sql`created_at <= ${to}::timestamptz`,

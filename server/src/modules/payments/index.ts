@@ -9,16 +9,9 @@ export const paymentsModule: Module = {
   jobs: [],
 }
 
-export { PaymentFlagged, RefundRequested, PaymentSucceeded } from './events.ts'
+export { RefundRequested, PaymentSucceeded } from './events.ts'
 export { deriveMoney, isFinal, orderPaymentStatuses, type OrderPaymentStatus } from './rules.ts'
-export {
-  examplePayment,
-  exampleRefund,
-  PayerPayment,
-  Payment,
-  PaymentFailure,
-  Refund,
-} from './schema.ts'
+export { examplePayment, exampleRefund, PayerPayment, Payment, Refund } from './schema.ts'
 export {
   beginStep,
   endStep,
@@ -43,6 +36,7 @@ export {
   findLivePayment,
   flagPayment,
   getLedger,
+  getLedgerFacts,
   openAttempt,
   providerKey,
   recordManualPayment,

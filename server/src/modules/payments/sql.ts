@@ -51,8 +51,8 @@ export interface DisputeRow {
   readonly dueBy: Date | null
 }
 
-/** Orders have few payments; a list longer than this is a bug or an attack. */
-const maxRows = 200
+/** Orders have few of each; checkout refuses more refunds long before this. */
+const maxRows = 1000
 
 const paymentColumns = sql`order_id, id, provider, mode, status, amount, currency, provider_ref,
   intent_ref, client_secret, url, next_amount, failure, attempt, flag, step, step_at, created_at`
@@ -60,10 +60,14 @@ const paymentColumns = sql`order_id, id, provider, mode, status, amount, currenc
 const refundColumns = sql`order_id, id, payment_id, status, amount, currency, reason, provider_ref,
   attempt, created_at`
 
+/** Oldest first. Of attempts that came to nothing only the newest, whoever made how many. */
 export const listPayments = (db: Db, orderId: string): Promise<PaymentRow[]> =>
   db.many(sql`
-    select ${paymentColumns} from payments
-    where order_id = ${orderId} order by created_at, id limit ${maxRows}`)
+    select ${paymentColumns} from (
+      select ${paymentColumns} from payments
+      where order_id = ${orderId}
+      order by status = 'canceled', created_at desc, id desc limit ${maxRows}) as newest
+    order by created_at, id`)
 
 export const listRefunds = (db: Db, orderId: string): Promise<RefundRow[]> =>
   db.many(sql`
@@ -75,6 +79,22 @@ export const listDisputes = (db: Db, orderId: string): Promise<DisputeRow[]> =>
     select order_id, id, payment_id, provider_ref, status, amount, currency, reason, due_by
     from disputes
     where order_id = ${orderId} order by created_at, id limit ${maxRows}`)
+
+/** What the ledger holds of each state, in one statement: sums, so that none is left out. */
+export const listSums = (
+  db: Db,
+  orderId: string,
+): Promise<{ kind: 'payments' | 'refunds' | 'disputes'; status: string; amount: number }[]> =>
+  db.many(sql`
+    select 'payments' as kind, status, sum(amount)::bigint as amount
+    from payments where order_id = ${orderId} group by status
+    union all
+    select 'refunds', status, sum(amount)::bigint
+    from refunds where order_id = ${orderId} group by status
+    union all
+    select 'disputes', status, sum(amount)::bigint
+    from disputes where order_id = ${orderId} group by status
+    limit ${maxRows}`)
 
 export const findPayment = (
   db: Db,

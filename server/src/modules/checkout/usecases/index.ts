@@ -5,4 +5,3 @@ export { processCheckout, restoreSecrets, resumeCheckout } from './process-check
 export { handleEvent, handleEventJob, pruneEvents, receiveEvent } from './receive-event.ts'
 export { getPayment, recordPayment } from './record-payment.ts'
 export { getRefund, requestRefund, sendRefund } from './refund-money.ts'
-export { settlePayment } from './settle-payment.ts'

@@ -20,6 +20,7 @@ import {
   nothingToRefund,
   paymentChoiceRequired,
   refundTooLarge,
+  tooManyRefunds,
   wrongCurrency,
   type RequestRefund,
 } from '../schema.ts'
@@ -120,6 +121,9 @@ async function afterError(
   throw error
 }
 
+/** Far more than anybody needs, and few enough to read them all with their order. */
+const maxRefunds = 200
+
 async function reserve(
   ctx: TxContext,
   order: OrderRow,
@@ -129,6 +133,7 @@ async function reserve(
     throw wrongCurrency({ members: { currency: order.currency } })
   }
   const ledger = await getLedger(ctx.db, order.id)
+  if (ledger.refunds.length >= maxRefunds) throw tooManyRefunds()
   const refundable = ledger.payments.filter((payment) => refundableOf(payment, ledger) > 0)
   const chosen = paymentId
     ? refundable.find((payment) => payment.id === paymentId)

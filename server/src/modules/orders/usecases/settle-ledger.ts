@@ -1,10 +1,10 @@
 import type { TxContext } from '../../../platform/context.ts'
-import type { Fact } from '../../../platform/events.ts'
+import { factOf, type Fact } from '../../../platform/events.ts'
 import { emit } from '../../../platform/outbox.ts'
-import { deriveMoney, getLedger } from '../../payments/index.ts'
+import { deriveMoney, getLedgerFacts } from '../../payments/index.ts'
 import { OrderConfirmed } from '../events.ts'
 import * as sql from '../sql.ts'
-import type { OrderRow } from '../sql.ts'
+import type { MoneyChange, OrderRow } from '../sql.ts'
 
 /**
  * Brings the order to what its ledger says, in the transaction that changed the ledger and under
@@ -16,17 +16,12 @@ export async function settleLedger(
   order: OrderRow,
   facts: readonly Fact[],
 ): Promise<OrderRow> {
-  const settled = await writeLedger(ctx, order, facts)
-  if (settled.status !== 'pending' || settled.paid < settled.total) return settled
-  const version = settled.version + 1
-  const { paymentStatus, paid, refunded } = settled
-  const confirmed = await sql.setMoney(
-    ctx.db,
-    order.id,
-    { status: 'confirmed', paymentStatus, paid, refunded, version },
-    ctx.now,
-  )
-  await emit(ctx, OrderConfirmed({ rootId: order.id, rootVersion: version, data: {} }))
+  const derived = deriveMoney(order.total, await getLedgerFacts(ctx.db, order.id))
+  if (order.status !== 'pending' || derived.paid < order.total) {
+    return await write(ctx, order, { ...derived, status: order.status, facts })
+  }
+  const all = [...facts, factOf(OrderConfirmed, {})]
+  const confirmed = await write(ctx, order, { ...derived, status: 'confirmed', facts: all })
   // The listener that opens the case has written on the order: the row is read as it is now.
   return (await sql.findOrder(ctx.db, order.id)) ?? confirmed
 }
@@ -37,25 +32,25 @@ export async function writeLedger(
   order: OrderRow,
   facts: readonly Fact[],
 ): Promise<OrderRow> {
-  const ledger = await getLedger(ctx.db, order.id)
-  const derived = deriveMoney(order.total, ledger)
-  // What only changes a payment's address or secret is a change of the order's representation too.
+  const derived = deriveMoney(order.total, await getLedgerFacts(ctx.db, order.id))
+  return await write(ctx, order, { ...derived, status: order.status, facts })
+}
+
+type Outcome = Omit<MoneyChange, 'version'> & { readonly facts: readonly Fact[] }
+
+async function write(
+  ctx: TxContext,
+  order: OrderRow,
+  { facts, ...money }: Outcome,
+): Promise<OrderRow> {
+  // What only changes a payment's reference is a change of the order's representation too.
   const version = order.version + Math.max(1, facts.length)
-  const row = await sql.setMoney(
-    ctx.db,
-    order.id,
-    { ...derived, status: order.status, version },
-    ctx.now,
-  )
-  if (facts.length > 0) {
-    await emit(
-      ctx,
-      ...facts.map((fact, index) => ({
-        ...fact,
-        rootId: order.id,
-        rootVersion: order.version + index + 1,
-      })),
-    )
-  }
+  const row = await sql.setMoney(ctx.db, order.id, { ...money, version }, ctx.now)
+  const events = facts.map((fact, index) => ({
+    ...fact,
+    rootId: order.id,
+    rootVersion: order.version + index + 1,
+  }))
+  if (events.length > 0) await emit(ctx, ...events)
   return row
 }

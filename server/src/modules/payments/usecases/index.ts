@@ -1,5 +1,5 @@
 export { adoptDispute } from './dispute.ts'
-export { getLedger, type Ledger } from './ledger.ts'
+export { getLedger, getLedgerFacts, type Ledger } from './ledger.ts'
 export { applyObservation, flagPayment } from './observe-payment.ts'
 export {
   abandonAttempt,

@@ -1,4 +1,5 @@
 import type { Db } from '../../../platform/database.ts'
+import type { LedgerFacts } from '../rules.ts'
 import * as sql from '../sql.ts'
 import type { DisputeRow, PaymentRow, RefundRow } from '../sql.ts'
 
@@ -16,4 +17,16 @@ export async function getLedger(db: Db, orderId: string): Promise<Ledger> {
   if (payments.length === 0) return { payments, refunds: [], disputes: [] }
   const refunds = await sql.listRefunds(db, orderId)
   return { payments, refunds, disputes: await sql.listDisputes(db, orderId) }
+}
+
+/** As much of the ledger as decides what an order's money comes to: one row a state. */
+export async function getLedgerFacts(db: Db, orderId: string): Promise<LedgerFacts> {
+  const rows = await sql.listSums(db, orderId)
+  const of = (kind: keyof LedgerFacts) => rows.filter((row) => row.kind === kind)
+  return {
+    // The columns' own checks hold these to their words.
+    payments: of('payments') as LedgerFacts['payments'][number][],
+    refunds: of('refunds') as LedgerFacts['refunds'][number][],
+    disputes: of('disputes'),
+  }
 }
