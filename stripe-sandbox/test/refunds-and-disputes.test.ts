@@ -26,7 +26,7 @@ const typesAbout = async (...ids: string[]) =>
     .map(({ type }) => type)
     .toReversed()
 
-const control = async (path: string, body: object, method = 'POST') => {
+const control = async (path: string, body: object, method: 'POST' | 'PUT' = 'POST') => {
   const answer = await fetch(`${sandbox.url}/_sandbox${path}`, {
     method,
     headers: { 'content-type': 'application/json' },

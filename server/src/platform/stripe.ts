@@ -11,7 +11,7 @@ import {
   toRefund,
 } from './stripe/observe.ts'
 
-export { ProviderError, type ProviderFailure } from './stripe/failure.ts'
+export { ProviderError } from './stripe/failure.ts'
 export type { ObservedDispute, ObservedPayment, ObservedRefund } from './stripe/observe.ts'
 
 /** The version that requests are made in and replies are read in; raised on purpose only. */

@@ -3,9 +3,9 @@ import { catalogEvents } from './events.ts'
 import { jobs } from './jobs.ts'
 import { routes } from './routes.ts'
 
-export type { Category, Service, ServiceOption, ServiceStatus } from './schema.ts'
+export type { Service, ServiceOption } from './schema.ts'
 export { createCategory, listCategories } from './usecases/categories.ts'
-export { listServicesForSale, type ServiceForSale } from './usecases/for-sale.ts'
+export { listServicesForSale } from './usecases/for-sale.ts'
 export { getService, listServices } from './usecases/read-services.ts'
 export { createService } from './usecases/services.ts'
 

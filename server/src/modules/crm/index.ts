@@ -4,12 +4,10 @@ import { jobs } from './jobs.ts'
 import { listeners } from './listeners.ts'
 import { routes } from './routes.ts'
 
-export { CaseOpened, CaseReplied, CaseResolved } from './events.ts'
-export type { OpenedCase } from './schema.ts'
 export { addNote } from './usecases/add-note.ts'
 export { changeCaseStatus, resolveCase } from './usecases/move-case.ts'
 export { openCase } from './usecases/open-case.ts'
-export { findCaseOfOrder, getCase } from './usecases/read-cases.ts'
+export { findCaseOfOrder } from './usecases/read-cases.ts'
 export { updateCase } from './usecases/update-case.ts'
 
 export const crmModule: Module = {

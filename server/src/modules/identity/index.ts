@@ -3,7 +3,7 @@ import { events } from './events.ts'
 import { jobs } from './jobs.ts'
 import { routes } from './routes.ts'
 
-export type { CustomerDetails, CustomerRecord, StaffDetails, User } from './schema.ts'
+export type { CustomerRecord } from './schema.ts'
 export { createBearerAuthenticator } from './usecases/authenticate.ts'
 export { createCustomerRecord, findCustomer, getCustomer } from './usecases/customers.ts'
 export { registerCustomer } from './usecases/register.ts'
