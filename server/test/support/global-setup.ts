@@ -4,7 +4,10 @@ import path from 'node:path'
 import pg from 'pg'
 import type { TestProject } from 'vitest/node'
 import { migrate } from '../../src/platform/migrate.ts'
-import { startEmbeddedDatabase } from '../../src/platform/embedded-database/index.ts'
+import {
+  startEmbeddedDatabase,
+  type EmbeddedDatabase,
+} from '../../src/platform/embedded-database/index.ts'
 
 declare module 'vitest' {
   interface ProvidedContext {
@@ -25,22 +28,19 @@ export const templateDatabase = 'bureau_template'
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
   const dataDir = await mkdtemp(path.join(tmpdir(), 'bureau-test-'))
   const cluster = await startEmbeddedDatabase({ dataDir })
-  await makeTemplate(cluster.superuserUrl)
-  await migrate({
-    ownerUrl: withDatabase(cluster.ownerUrl, templateDatabase),
-    serverUrl: withDatabase(cluster.serverUrl, templateDatabase),
-    directory: path.resolve(import.meta.dirname, '../../migrations'),
-    progress: () => undefined,
-  })
-  project.provide('cluster', {
-    owner: cluster.ownerUrl,
-    server: cluster.serverUrl,
-    superuser: cluster.superuserUrl,
-  })
-  return async () => {
+  const remove = async (): Promise<void> => {
     await cluster.stop()
     await rm(dataDir, { recursive: true, force: true })
   }
+  try {
+    await makeTemplate(cluster)
+  } catch (error) {
+    await remove()
+    throw error
+  }
+  const { ownerUrl: owner, serverUrl: server, superuserUrl: superuser } = cluster
+  project.provide('cluster', { owner, server, superuser })
+  return remove
 }
 
 /** The same server and role, another database. */
@@ -50,9 +50,20 @@ export function withDatabase(url: string, database: string): string {
   return changed.toString()
 }
 
-async function makeTemplate(superuserUrl: string): Promise<void> {
+/** The schema as the migrations make it, with the rights of the serving role in it. */
+async function makeTemplate({
+  superuserUrl,
+  ownerUrl,
+  serverUrl,
+}: EmbeddedDatabase): Promise<void> {
   const client = new pg.Client({ connectionString: superuserUrl })
   await client.connect()
   await client.query(`create database ${templateDatabase} owner bureau_owner`)
   await client.end()
+  await migrate({
+    ownerUrl: withDatabase(ownerUrl, templateDatabase),
+    serverUrl: withDatabase(serverUrl, templateDatabase),
+    directory: path.resolve(import.meta.dirname, '../../migrations'),
+    progress: () => undefined,
+  })
 }
