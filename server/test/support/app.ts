@@ -88,7 +88,7 @@ export async function startTestApp(options: TestAppOptions = {}): Promise<TestAp
   const database = beside?.database ?? (await cloneDatabase())
   const sandbox =
     beside?.sandbox ??
-    (await startSandbox({ port: 0, webhookSecrets: [webhookSecret], now: clock }))
+    (await startSandbox({ port: 0, webhookSecrets: [webhookSecret], now: clock, ...recording() }))
   const db = openPool({
     url: database.serverUrl,
     size: 10,
@@ -162,6 +162,12 @@ const testBusiness: Business = {
   publicUrl: 'http://localhost:3000',
   allowedOrigins: ['https://shop.example'],
   registration: 'open',
+}
+
+/** Where what Bureau asks of Stripe is written down, for the comparison with Stripe's description. */
+function recording(): { recordFile?: string } {
+  const recordFile = process.env['STRIPE_RECORDING']
+  return recordFile === undefined ? {} : { recordFile }
 }
 
 interface PortOptions {
