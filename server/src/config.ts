@@ -1,3 +1,4 @@
+import { isIP } from 'node:net'
 import { isCurrency } from './kernel/money.ts'
 
 /**
@@ -134,18 +135,18 @@ export function readConfig(environment: Environment = process.env): Config {
     stripeWebhookSecrets: read.list('STRIPE_WEBHOOK_SECRET'),
     stripeApiBase: read.origin('STRIPE_API_BASE'),
     allowedOrigins: read.origins('ALLOWED_ORIGINS'),
-    trustProxy: read.list('TRUST_PROXY').length > 0 ? read.list('TRUST_PROXY') : false,
+    trustProxy: read.networks('TRUST_PROXY'),
     rateLimitScale: read.positive('RATE_LIMIT_SCALE', 1),
     logLevel: read.choice('LOG_LEVEL', ['debug', 'info', 'warn', 'error', 'silent'], 'info'),
     errorDetail: read.flag('ERROR_DETAIL', !production),
   }
-  problems.push(...contradictions(config, environment))
+  problems.push(...contradictions(config))
   if (problems.length > 0) throw new ConfigError(problems)
   return Object.freeze(config)
 }
 
 /** What is fine alone and wrong together. */
-function contradictions(config: Config, environment: Environment): string[] {
+function contradictions(config: Config): string[] {
   const problems: string[] = []
   const live = /^(sk|rk)_live_/.test(config.stripeSecretKey ?? '')
   if (config.payments === 'stripe' && !config.stripeSecretKey) {
@@ -178,8 +179,8 @@ function contradictions(config: Config, environment: Environment): string[] {
   if (config.databaseOwnerUrl !== undefined && config.databaseUrl === undefined) {
     problems.push('DATABASE_OWNER_URL needs DATABASE_URL beside it.')
   }
-  if (environment['PAYMENTS'] === undefined && config.payments === 'sandbox' && config.production) {
-    problems.push('PAYMENTS=sandbox must be named outright in production.')
+  if (config.registration === 'verify') {
+    problems.push('REGISTRATION=verify needs mails, which this release does not send yet.')
   }
   return problems
 }
@@ -219,6 +220,8 @@ interface Reader {
     shape: string,
   ): string
   list(name: VariableName): string[]
+  /** False where the variable is absent: nobody's word for an address counts. */
+  networks(name: VariableName): string[] | false
   origin(name: VariableName): string | undefined
   origins(name: VariableName): string[]
   databaseUrl(name: VariableName): string | undefined
@@ -256,6 +259,11 @@ function createReader(environment: Environment, problems: string[]): Reader {
     },
     checked,
     list: (name) => toList(text(name) ?? ''),
+    networks: (name) =>
+      read<string[] | false>(name, false, {
+        parse: toNetworks,
+        shape: 'a list of addresses or networks such as 10.0.0.0/8, or loopback',
+      }),
     origin: (name) => read(name, undefined, { parse: toOrigin, shape: originShape }),
     origins: (name) => read(name, [], { parse: toOrigins, shape: `a list, each ${originShape}` }),
     databaseUrl: (name) =>
@@ -285,6 +293,19 @@ function toList(text: string): string[] {
     .split(',')
     .map((part) => part.trim())
     .filter((part) => part !== '')
+}
+
+/** As the web server takes them: a name of a range, or an address with the bits of its network. */
+function toNetworks(text: string): string[] | undefined {
+  const networks = toList(text)
+  const isNetwork = (network: string): boolean => {
+    if (['loopback', 'linklocal', 'uniquelocal'].includes(network)) return true
+    const [address = '', bits] = network.split('/')
+    const size = isIP(address) === 6 ? 128 : 32
+    const isMask = bits === undefined || (/^\d{1,3}$/.test(bits) && Number(bits) <= size)
+    return isIP(address) !== 0 && isMask
+  }
+  return networks.length > 0 && networks.every((one) => isNetwork(one)) ? networks : undefined
 }
 
 function toOrigins(text: string): string[] | undefined {

@@ -65,7 +65,12 @@ export async function readyDatabase(config: Config, progress: Progress): Promise
 export async function openProcess(config: Config, progress: Progress): Promise<OpenedProcess> {
   const stops: (() => Promise<void>)[] = []
   const stop = async (): Promise<void> => {
-    for (const step of stops.splice(0).toReversed()) await step()
+    const failures: unknown[] = []
+    for (const step of stops.splice(0).toReversed()) {
+      // One part that does not end cleanly must not keep the others, least of all the database.
+      await step().catch((error: unknown) => failures.push(error))
+    }
+    if (failures.length > 0) throw new AggregateError(failures, 'not everything stopped cleanly')
   }
   try {
     return await assemble(config, progress, { stops, stop })
@@ -199,7 +204,7 @@ async function openPorts(config: Config, opened: OpenedSoFar): Promise<Ports> {
     tokens: await createTokens({ db, secrets, issuer: config.publicUrl, log }),
     passwords: createPasswords(),
     limits: createLimits(db, { scale: config.rateLimitScale, processes: 1, clock: systemClock }),
-    invalidation: await startInvalidation({ db, directUrl: database.directUrl, log }),
+    invalidation: await startInvalidation({ directUrl: database.directUrl, log }),
     log,
   }
 }

@@ -84,7 +84,8 @@ const packageOwners: Readonly<Record<string, RegExp>> = {
   'node:os': nodeFiles(),
   'node:url': nodeFiles(),
   'node:child_process': /^platform\/embedded-database\//,
-  'node:net': /^platform\/embedded-database\/|^main\.ts$/,
+  // In config.ts only to tell an address from another word.
+  'node:net': /^platform\/embedded-database\/|^(main|config)\.ts$/,
   'node:module': /^platform\/(passwords\.ts$|embedded-database\/)/,
   // Whoever comes second to a checkout waits for the first one's payment object.
   'node:timers/promises': /^platform\/|^(main|cli)\.ts$|^modules\/checkout\/usecases\//,

@@ -6,6 +6,7 @@ import { demoPasswordOf } from '../src/demo/demo-password.ts'
 import { demoCustomers, demoStaff } from '../src/demo/people.ts'
 import { prepareBusiness } from '../src/demo/prepare-business.ts'
 import { isEmpty, seedBusiness } from '../src/demo/seed-business.ts'
+import { createStaffUser, registerCustomer } from '../src/modules/identity/index.ts'
 import { startTestApp, type TestApp } from './support/app.ts'
 
 const apps: TestApp[] = []
@@ -154,6 +155,21 @@ describe('a start that seeds', () => {
     expect(row).toEqual({ orders: 10 })
   })
 
+  test('leaves a business without the demo where one of its e-mails is taken', async () => {
+    const app = await startApp()
+    const ctx = app.systemContext()
+    const person = { ...demoCustomers.joseph, password: 'violet teapot on the moor' }
+    await registerCustomer(ctx, person)
+    const prepared = await prepareBusiness(readConfig({}), ctx)
+    expect(prepared).toMatchObject({ seeded: false, demo: undefined, showcase: undefined })
+    expect(prepared.setupToken).toEqual(expect.any(String))
+    expect(await isEmpty(ctx)).toBe(true)
+    await createStaffUser(ctx, { ...person, ...demoStaff[0] })
+    expect(await seedBusiness(ctx)).toBe(false)
+    const logins = await app.sql('select email from users order by email')
+    expect(logins.map(({ email }) => email)).toEqual([demoStaff[0].email, person.email])
+  })
+
   test('needs no more than one of the ten connections', async () => {
     const app = await startApp()
     const ctx = app.systemContext()
@@ -233,12 +249,25 @@ describe('the banner', () => {
     expect(renderBanner(toStart(app, { config, prepared: later }))).not.toContain(password)
   })
 
-  test('in production is one line, without a password', async () => {
-    const config = readConfig({ NODE_ENV: 'production', DEMO: 'true' })
-    const demo = { staff: ['a@b.example'], customers: [], password: 'never shown' }
-    const prepared = await prepareBusiness(config, app.systemContext())
-    const banner = renderBanner(toStart(app, { config, prepared: { ...prepared, demo } }))
+  test('in production is one line, and the logins where the demo was asked for', async () => {
+    const plain = readConfig({ NODE_ENV: 'production' })
+    const prepared = await prepareBusiness(plain, app.systemContext())
+    const banner = renderBanner(toStart(app, { config: plain, prepared }))
     expect(banner).toMatch(/^Bureau \S+ serves http:\S+, ready in 1\.2 s\.\n$/)
+
+    const config = readConfig({ NODE_ENV: 'production', DEMO: 'true' })
+    const demo = {
+      staff: ['admin@a.example', 'agent@a.example'],
+      customers: ['ada@b.example'],
+      password: 'told to the operator',
+    }
+    const shown = renderBanner(toStart(app, { config, prepared: { ...prepared, demo } }))
+    expect(shown.trimEnd().split('\n')).toEqual([
+      banner.trimEnd(),
+      expect.stringMatching(/^Staff +admin@a\.example, and agent there too$/),
+      expect.stringMatching(/^Customers +ada@b\.example$/),
+      expect.stringMatching(/^Password +told to the operator for each of them$/),
+    ])
   })
 
   test('says what is not held: one database role, limits that are multiplied', async () => {

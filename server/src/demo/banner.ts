@@ -21,7 +21,8 @@ export function renderBanner(start: Start): string {
   const seconds = `${(start.tookMs / 1000).toFixed(1)} s`
   const notes = [...notesOn(start), ...invitation(running.url, prepared.setupToken)]
   if (config.production) {
-    return `${[`Bureau ${productVersion} serves ${running.url}, ready in ${seconds}.`, ...notes].join('\n')}\n`
+    const served = `Bureau ${productVersion} serves ${running.url}, ready in ${seconds}.`
+    return `${[served, ...logins(prepared), ...notes].join('\n')}\n`
   }
   const blocks = [
     [`Bureau ${productVersion} is ready, in ${seconds}.`],

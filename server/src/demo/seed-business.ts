@@ -16,7 +16,8 @@ const maxWaits = 20
 /**
  * Fills an empty business with the demo and says whether it did. The whole demo is one transaction
  * that holds the staff's one row: a crash in the middle leaves the business empty for the next
- * start, and of two starters the second waits and then finds nothing to do.
+ * start, and of two starters the second waits and then finds nothing to do. Where a login has the
+ * e-mail of one of its people already, there is no demo.
  */
 export async function seedBusiness(ctx: AppContext): Promise<boolean> {
   if (!(await isEmpty(ctx))) return false
@@ -29,6 +30,7 @@ export async function seedBusiness(ctx: AppContext): Promise<boolean> {
     try {
       return await seedOnce(ctx, { password, hashes })
     } catch (error) {
+      if (isTaken(error)) return false
       if (!isBusy(error) || wait >= maxWaits) throw error
     }
   }
@@ -49,37 +51,28 @@ interface Passwords {
 }
 
 async function seedOnce(ctx: AppContext, { password, hashes }: Passwords): Promise<boolean> {
-  const changed: Publication[] = []
   const seeded = await ctx.db.transaction(async (tx) => {
     await lockStaffRoster(tx)
-    const inside = contextWithin(ctx, tx, { hashes: [...hashes], changed })
+    const inside = contextWithin(ctx, tx, [...hashes])
     if (!(await isEmpty(inside))) return false
     const services = await publishCatalogue(inside)
     const people = await introducePeople(inside, password)
     await tellStory(inside, { services, people })
     return true
   })
-  for (const [topic, key] of changed) await ctx.invalidation.publish(topic, key)
   ctx.events.wake()
   return seeded
 }
 
-type Publication = Parameters<AppContext['invalidation']['publish']>
-
 /**
  * The context in which use-cases run as parts of one transaction, which they join as if it were
- * their own. What they would do beside it waits for the commit or was done before.
+ * their own. The hashes that they need were made before.
  */
-function contextWithin(
-  ctx: AppContext,
-  tx: Tx,
-  { hashes, changed }: { hashes: string[]; changed: Publication[] },
-): AppContext {
+function contextWithin(ctx: AppContext, tx: Tx, hashes: string[]): AppContext {
   return {
     ...ctx,
     db: { ...ctx.db, ...tx, kind: 'pool', transaction: (work) => work(tx) },
     passwords: { ...ctx.passwords, hash: async () => takeFrom(hashes) },
-    invalidation: { ...ctx.invalidation, publish: async (...args) => void changed.push(args) },
     limits: { ...ctx.limits, spend: async () => unlimited },
   }
 }
@@ -106,4 +99,9 @@ function firstBy(field: string): PageRequest {
 /** The row is held by another starter for longer than a statement waits. */
 function isBusy(error: unknown): boolean {
   return error instanceof AppError && error.facts['state'] === '55P03'
+}
+
+/** A login of the business has the e-mail of somebody in the demo. */
+function isTaken(error: unknown): boolean {
+  return error instanceof AppError && error.code === 'email_taken'
 }

@@ -19,13 +19,14 @@ export interface ServedEndpoint {
 
 export function compileEndpoint(endpoint: Endpoint): ServedEndpoint {
   const { contract } = endpoint
-  const params = contract.params ?? Type.Object({}, { additionalProperties: false })
+  const params = contract.params ?? nothing
   return {
     endpoint,
     validate: {
       params: compileValidator(params, 'params'),
       query: compileValidator(querySchemaOf(contract), 'query'),
-      body: contract.body && compileValidator(contract.body, 'body'),
+      // Without a schema there is no body: what is sent all the same is not dropped in silence.
+      body: contract.rawBody ? undefined : compileValidator(contract.body ?? nothing, 'body'),
     },
     replySchemas: Object.fromEntries(
       statusesOf(contract).map((status) => [String(status), replySchemaOf(contract)]),
@@ -33,6 +34,8 @@ export function compileEndpoint(endpoint: Endpoint): ServedEndpoint {
     secretPaths: findSecrets(contract.reply),
   }
 }
+
+const nothing = Type.Object({}, { additionalProperties: false })
 
 /** A reply member that is never stored: stripped from kept replies and rebuilt on replay. */
 export function secret<S extends TSchema>(schema: S): S {

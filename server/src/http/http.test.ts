@@ -314,6 +314,7 @@ describe('what comes in', () => {
       'two Authorization headers',
       'Host: a\r\nAuthorization: Bearer ada\r\nAuthorization: Bearer x',
     ],
+    ['two kinds of token', 'Host: a\r\nAuthorization: Bearer ada\r\nX-Order-Token: ord_x.y'],
     ['a length and chunks', 'Host: a\r\nContent-Length: 3\r\nTransfer-Encoding: chunked'],
     ['two lengths', 'Host: a\r\nContent-Length: 3\r\nContent-Length: 4'],
     ['a folded header', 'Host: a\r\nX-A: b\r\n c: d\r\n\te'],
@@ -448,6 +449,16 @@ describe('what goes out', () => {
     expect(known.headers.get('vary')).toContain('Authorization')
     const wrong = await send('GET /api/things?limit=0')
     expect(wrong.headers.get('cache-control')).toBe('no-store')
+  })
+
+  test('400 for a body where none belongs: it is not dropped in silence', async () => {
+    const headers = { authorization: 'Bearer ada' }
+    const refused = await send('DELETE /api/things/a', { headers, json: { force: true } })
+    expect([refused.status, refused.body.errors]).toEqual([
+      400,
+      [expect.objectContaining({ pointer: '/force' })],
+    ])
+    expect((await send('DELETE /api/things/a', { headers })).status).toBe(204)
   })
 
   test('HEAD answers like GET without a body', async () => {

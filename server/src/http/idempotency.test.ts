@@ -8,7 +8,7 @@ import { defineEvent } from '../platform/events.ts'
 import { emit } from '../platform/outbox.ts'
 import { sql } from '../platform/sql.ts'
 import { secret } from './compile.ts'
-import { endpoint, type Endpoint } from './endpoint.ts'
+import { answer, endpoint, type Endpoint } from './endpoint.ts'
 import { claimKey, pruneKeys } from './idempotency.ts'
 
 const ThingMade = defineEvent('thing.made', { data: Type.Object({ size: Type.Integer() }) })
@@ -65,10 +65,29 @@ const table: readonly Endpoint[] = [
   ),
 ]
 
+let looks = 0
+const stillRunning = endpoint(
+  'POST /api/outcome',
+  {
+    summary: 'Ask how it stands',
+    access: 'public',
+    reply: Type.Object({ looks: Type.Integer() }),
+    alsoStatus: [202],
+    idempotency: { resume: async () => ({ looks }) },
+    example: {},
+  },
+  async () => {
+    looks += 1
+    return looks < 3
+      ? answer({ looks }, { status: 202, headers: { 'Retry-After': '1' } })
+      : { looks }
+  },
+)
+
 let served: ServedTable
 
 beforeAll(async () => {
-  served = await serveTable(table, { events: [ThingMade] })
+  served = await serveTable([...table, stillRunning], { events: [ThingMade] })
 })
 afterAll(async () => {
   await served.close()
@@ -290,4 +309,18 @@ describe('Idempotency-Key after a crash', () => {
     expect(now > ctx.now).toBe(true)
     expect((await make({ key: 'kept-for-a-day' })).headers.get('idempotent-replayed')).toBeNull()
   })
+})
+
+test('202 with Retry-After is not kept: the same key looks anew until there is an outcome', async () => {
+  const ask = async () => {
+    const reply = await fetch(`${served.url}/api/outcome`, {
+      method: 'POST',
+      headers: { 'idempotency-key': 'asking-how-it-stands-0001' },
+    })
+    return [reply.status, await reply.json(), reply.headers.get('idempotent-replayed')]
+  }
+  expect(await ask()).toEqual([202, { looks: 1 }, null])
+  expect(await ask()).toEqual([202, { looks: 2 }, null])
+  expect(await ask()).toEqual([200, { looks: 3 }, null])
+  expect(await ask()).toEqual([200, { looks: 3 }, 'true'])
 })

@@ -131,7 +131,10 @@ async function runClaimed(
         : await endpoint.handle(leased, input)
     const outcome = toOutcome(served, ctx, { input, result })
     const { status, headers, body } = outcome
-    await keepReply(ctx.db, claim.lease, { status, headers, body: without(body, secretPaths) })
+    // "Ask again" is no final answer: the next request with this key looks anew.
+    if (headers['Retry-After'] === undefined) {
+      await keepReply(ctx.db, claim.lease, { status, headers, body: without(body, secretPaths) })
+    } else await releaseKey(ctx.db, claim.lease, ctx.now)
     return outcome
   } catch (error) {
     await releaseKey(ctx.db, claim.lease, ctx.now).catch((failure: unknown) => {

@@ -273,6 +273,9 @@ function refuseAmbiguousRequest({ raw }: FastifyRequest): void {
   if (count('authorization') > 1) {
     throw malformedRequest({ detail: 'There are two Authorization headers.' })
   }
+  if (count('authorization') + count('x-order-token') > 1) {
+    throw malformedRequest({ detail: 'There are two tokens: send the one that you act with.' })
+  }
 }
 
 const readableTypes = /\*\/\*|application\/\*|application\/([a-z.-]+\+)?json/i

@@ -41,6 +41,8 @@ export function strictObject<P extends Record<string, TSchema>>(
 
 export const Instant = Type.String({
   format: 'date-time',
+  // In UTC, in a year that PostgreSQL knows, and without the leap second that `Date` cannot read.
+  pattern: '^(?!0000)\\d{4}-\\d\\d-\\d\\dT\\d\\d:\\d\\d:[0-5]\\d(\\.\\d{1,9})?Z$',
   description: 'RFC 3339 in UTC with milliseconds',
   examples: ['2026-11-22T16:40:21.000Z'],
 })
@@ -70,6 +72,13 @@ export const Metadata = Type.Unsafe<Record<string, unknown>>({
 })
 
 export const maxMetadataBytes = 16 * 1024
+
+const maxMetadataMembers = 50
+
+/** Whether free data fits its bounds, also after a patch was merged into it. */
+export function isSmallMetadata(value: object): boolean {
+  return Object.keys(value).length <= maxMetadataMembers && isSmallJson(value)
+}
 
 /** Whether the value as JSON fits the bound for free data. */
 export function isSmallJson(value: unknown): boolean {

@@ -1,11 +1,11 @@
 import { randomUUID } from 'node:crypto'
 import pg from 'pg'
 import { sql } from './sql.ts'
-import type { Pool } from './database.ts'
+import type { Tx } from './database.ts'
 import type { Logger } from './log.ts'
 
 /** What caches are told about; each has keys of its own kind. */
-export type InvalidationTopic = 'session' | 'user' | 'catalog' | 'signing-key'
+export type InvalidationTopic = 'user'
 
 /** Keeps the caches of all processes and nodes honest. */
 export interface Invalidation {
@@ -14,15 +14,19 @@ export interface Invalidation {
    * connection within the last second. Otherwise a cache must not be served from.
    */
   isFresh(): boolean
-  /** Applies the change here at once and tells the others; call it after the commit. */
-  publish(topic: InvalidationTopic, key: string): Promise<void>
+  /** Applies a change here at once: call it after the commit of what announced it. */
+  forget(topic: InvalidationTopic, key: string): void
   /** `forget` gets the key, or null when everything must go (after a connection was lost). */
   subscribe(topic: InvalidationTopic, forget: (key: string | null) => void): void
   stop(): Promise<void>
 }
 
+/** Tells every node of a change with the commit of its transaction, or not at all. */
+export async function announceChange(tx: Tx, topic: InvalidationTopic, key: string): Promise<void> {
+  await tx.run(sql`select pg_notify(${channel}, ${`${topic} ${key}`})`)
+}
+
 export interface InvalidationOptions {
-  readonly db: Pool
   /** A direct connection: behind a pooler LISTEN hears nothing. */
   readonly directUrl: string
   readonly log: Logger
@@ -32,12 +36,14 @@ const channel = 'bureau_invalidation'
 const heartbeatEveryMs = 250
 const freshForMs = 1000
 const reconnectAfterMs = 500
+const silentForMs = 5000
 
 export async function startInvalidation(options: InvalidationOptions): Promise<Invalidation> {
-  const { db } = options
   const node = randomUUID()
   const subscribers = new Map<string, ((key: string | null) => void)[]>()
   let lastHeartbeat = Number.NEGATIVE_INFINITY
+  /** When the connection last proved that it is one. */
+  let aliveAt = performance.now()
 
   const tell = (topic: string, key: string | null): void => {
     for (const forget of subscribers.get(topic) ?? []) forget(key)
@@ -45,27 +51,34 @@ export async function startInvalidation(options: InvalidationOptions): Promise<I
   const connection = await keepListening(options, {
     // What changed while nobody listened is unknown: caches start empty.
     onConnected: () => {
+      aliveAt = performance.now()
       for (const topic of subscribers.keys()) tell(topic, null)
     },
     onLost: () => {
       lastHeartbeat = Number.NEGATIVE_INFINITY
     },
     onNotice: (payload) => {
-      const [sender = '', topic = '', ...rest] = payload.split(' ')
-      if (topic !== heartbeat) return sender === node ? undefined : tell(topic, rest.join(' '))
-      if (sender === node) lastHeartbeat = Number(rest[0])
+      const [topic = '', key = '', sentAt] = payload.split(' ')
+      if (topic !== heartbeat) return tell(topic, key)
+      if (key !== node) return
+      lastHeartbeat = Number(sentAt)
+      aliveAt = performance.now()
     },
   })
-  const beat = (): void => connection.notify(`${node} ${heartbeat} ${performance.now()}`)
+  const beat = (): void => {
+    // A connection cut without a word would take heartbeats for minutes and bring none back.
+    if (performance.now() - aliveAt > silentForMs) {
+      aliveAt = performance.now()
+      connection.renew()
+    }
+    connection.notify(`${heartbeat} ${node} ${performance.now()}`)
+  }
   const heart = setInterval(beat, heartbeatEveryMs).unref()
   beat()
 
   return {
     isFresh: () => performance.now() - lastHeartbeat < freshForMs,
-    publish: async (topic, key) => {
-      tell(topic, key)
-      await db.run(sql`select pg_notify(${channel}, ${`${node} ${topic} ${key}`})`)
-    },
+    forget: tell,
     subscribe: (topic, forget) => {
       subscribers.set(topic, [...(subscribers.get(topic) ?? []), forget])
     },
@@ -76,12 +89,14 @@ export async function startInvalidation(options: InvalidationOptions): Promise<I
   }
 }
 
-/** The topic of a node's notice to itself; its key is when it was sent. */
+/** The topic of a node's notice to itself; its key is the node, and then when it was sent. */
 const heartbeat = 'heartbeat'
 
 interface Listening {
   /** Sends on the listening connection itself; without one it does nothing. */
   notify(payload: string): void
+  /** Gives the connection up and opens another. */
+  renew(): void
   stop(): Promise<void>
 }
 
@@ -139,6 +154,9 @@ async function keepListening(
       used?.query('select pg_notify($1, $2)', [channel, payload]).catch((error: Error) => {
         lose(used, error)
       })
+    },
+    renew: () => {
+      if (client) lose(client, new Error('no heartbeat came back'))
     },
     stop: async () => {
       isStopped = true

@@ -80,7 +80,8 @@ export async function startJobs(options: JobsOptions): Promise<{ stop(): Promise
                 task: name,
                 match: schedule,
                 identifier: name,
-                options: { maxAttempts: 1, backfillPeriod: 0 },
+                // One at a time and one waiting: a slow run must not take everybody's place.
+                options: { maxAttempts: 1, backfillPeriod: 0, queueName: name, jobKey: name },
               },
             ],
       ),

@@ -85,10 +85,10 @@ async function applyFiles(
   )
   const checksums = new Map(known.rows.map(({ name, checksum }) => [name, checksum]))
   const files = (await readdir(directory)).filter((file) => file.endsWith('.sql')).toSorted()
-  const newest = [...checksums.keys()].filter((name) => !files.includes(name))
-  if (newest.length > 0) {
+  const unknown = [...checksums.keys()].filter((name) => !files.includes(name))
+  if (unknown.length > 0) {
     throw new Error(
-      `The database has migrations that this version does not know (${newest.join(', ')}): ` +
+      `The database has migrations that this version does not know (${unknown.join(', ')}): ` +
         'start the version that made them, or a newer one.',
     )
   }
@@ -161,7 +161,9 @@ async function grantToServer(client: pg.Client, options: MigrateOptions): Promis
     await client.query(`grant ${rights} on ${table} to ${role}`)
   }
   await client.query(`grant select on schema_migrations to ${role}`)
-  await client.query(`grant usage on all sequences in schema public to ${role}`)
+  const own = await client.query<{ schema: string }>('select current_schema() as schema')
+  const schema = pg.escapeIdentifier(own.rows[0]?.schema ?? 'public')
+  await client.query(`grant usage on all sequences in schema ${schema} to ${role}`)
   await grantJobQueue(client, server)
   return true
 }

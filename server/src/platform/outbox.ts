@@ -1,6 +1,6 @@
 import { idempotencyInProgress } from '../kernel/errors.ts'
 import { newId } from '../kernel/id.ts'
-import type { Context, TxContext } from './context.ts'
+import type { Context, IdempotencyLease, TxContext } from './context.ts'
 import type { Db, Pool } from './database.ts'
 import type { Audience, EventRegistry, NewEvent, StoredEvent } from './events.ts'
 import { joinSql, json, sql, type Sql } from './sql.ts'
@@ -18,6 +18,18 @@ export async function emit(ctx: TxContext, ...news: readonly NewEvent[]): Promis
   for (const event of events) {
     for (const listener of ctx.events.within.get(event.type) ?? []) await listener.run(ctx, event)
   }
+}
+
+/** Names what a request stands for on its key, where it still holds it; it never refuses. */
+export async function nameKey(
+  { db }: TxContext,
+  resourceId: string,
+  lease: IdempotencyLease | null,
+): Promise<void> {
+  if (lease === null) return
+  await db.run(sql`
+    update idempotency_keys set resource_id = coalesce(resource_id, ${resourceId})
+    where id = ${lease.keyId} and holder = ${lease.holder}`)
 }
 
 /** The event as it will stand in the table, with its id, instant and actor. */
@@ -92,9 +104,13 @@ export async function listTimeline(
   rootId: string,
   audience: Audience,
 ): Promise<StoredEvent<Record<string, unknown>>[]> {
+  // Asked by type, so that what others may see does not push out what this audience may.
+  const types = [...ctx.events.types.values()]
+    .filter((type) => type.audiences[audience] !== undefined)
+    .map((type) => type.name)
   const events = await ctx.db.many<StoredEvent<Record<string, unknown>>>(sql`
     select id, root_id, root_version, type, at, actor_id, actor_kind, data
-    from events where root_id = ${rootId}
+    from events where root_id = ${rootId} and type = any(${types}::text[])
     order by root_version desc limit ${maxTimeline}`)
   return events.flatMap((event) => {
     const schema = ctx.events.types.get(event.type)?.audiences[audience]

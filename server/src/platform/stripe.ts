@@ -77,7 +77,7 @@ export interface StripePort {
     key: string,
   ): Promise<ObservedRefund>
   retrieveRefund(ref: string): Promise<ObservedRefund>
-  /** All refunds of an intent, newest first, 100 at most. */
+  /** All refunds of an intent, newest first, 1000 at most. */
   listRefunds(intentRef: string): Promise<ObservedRefund[]>
   retrieveDispute(ref: string): Promise<ObservedDispute>
   /** The intent that a charge belongs to; null for one without. */
@@ -195,8 +195,8 @@ function refundCalls(
     retrieveRefund: (ref) => call(async (stripe) => toRefund(await stripe.refunds.retrieve(ref))),
     listRefunds: (intentRef) =>
       call(async (stripe) => {
-        const { data } = await stripe.refunds.list({ payment_intent: intentRef, limit: 100 })
-        return data.map(toRefund)
+        const pages = stripe.refunds.list({ payment_intent: intentRef, limit: 100 })
+        return (await pages.autoPagingToArray({ limit: 1000 })).map(toRefund)
       }),
     retrieveDispute: (ref) =>
       call(async (stripe) => toDispute(await stripe.disputes.retrieve(ref))),

@@ -131,6 +131,33 @@ describe.each(troubles)('a call that %s', (name, trouble) => {
   })
 })
 
+describe('a change of the amount that had no answer', () => {
+  test('and arrives later is repeated before the next one', async () => {
+    const purchase = await bought(shop)
+    app.sandbox.setFaults([{ operation: 'payment_intents.update', effect: 'cut', times: 2 }])
+    await bookMoney(shop, `POST /api/orders/${purchase.orderId}/payments`, 3000)
+    await app.runJobs()
+    await arriveLate(purchase, price - 3000)
+    await bookMoney(shop, `POST /api/orders/${purchase.orderId}/payments`, 2000)
+    await settleAll(shop)
+    await expectRest(purchase, price - 5000)
+  })
+
+  test('nor was looked up before the process died is looked up first', async () => {
+    const purchase = await bought(shop)
+    app.sandbox.setFaults([
+      { operation: 'payment_intents.update', effect: 'cut', when: 'after', times: 2 },
+      { operation: 'payment_intents.retrieve', effect: 'cut', times: 2 },
+    ])
+    await bookMoney(shop, `POST /api/orders/${purchase.orderId}/payments`, 3000)
+    await app.runJobs()
+    await bookMoney(shop, `POST /api/orders/${purchase.orderId}/payments`, 2000)
+    app.advance(31 * secondMs)
+    await settleAll(shop)
+    await expectRest(purchase, price - 5000)
+  })
+})
+
 describe('a provider that cannot be reached', () => {
   test('confirm answers 503, and the truth once it is back', async () => {
     const purchase = await bought(shop)
@@ -158,6 +185,17 @@ describe('webhooks that never come', () => {
         paymentStatus: 'paid',
       })
     }
+  })
+
+  test('nor is a payment of many hours found later than that', async () => {
+    app.sandbox.setFaults([{ operation: 'webhook:*', effect: 'drop', times: 100 }])
+    const { orderId, payment } = await bought(shop)
+    app.advance(20 * hourMs)
+    await runScheduled(shop, 'reconcile-payments')
+    await payInBrowser(shop, payment.clientSecret, 'pm_card_visa')
+    app.advance(5 * minuteMs)
+    await runScheduled(shop, 'reconcile-payments')
+    expect((await readOrder(shop, orderId)).paymentStatus).toBe('paid')
   })
 
   test('one payment that the provider does not know holds up no other', async () => {
@@ -212,6 +250,49 @@ describe('a process that died in the middle of a call', () => {
     },
   )
 
+  test('after it paid an order that stood: the same key answers the paid order', async () => {
+    const { orderId, payer } = await bought(shop)
+    const request = {
+      ...payer,
+      headers: { 'idempotency-key': 'an-order-that-is-paid-later' },
+      body: { orderId, paymentMethod: 'pm_card_visa' },
+    }
+    const first = await app.request('POST /api/checkout/process', request)
+    await forgetReplies()
+    const second = await app.request('POST /api/checkout/process', request)
+    expect(second.status, JSON.stringify(second.body)).toBe(201)
+    expect(second.headers.get('location')).toBe(`/api/orders/${orderId}`)
+    expect(second.body.order.paymentStatus).toBe('paid')
+    expect(second.body.payment).toEqual(first.body.payment)
+  })
+
+  test('after an order was cancelled and given back: the same key answers the order', async () => {
+    const { orderId } = await bought(shop, { paymentMethod: 'pm_card_visa' })
+    const request = {
+      token: await app.as('admin'),
+      headers: { 'idempotency-key': 'a-cancellation-that-nobody-heard-of' },
+      body: { status: 'cancelled', refund: 'full' },
+    }
+    await app.request(`PATCH /api/orders/${orderId}/status`, request)
+    await forgetReplies()
+    const second = await app.request(`PATCH /api/orders/${orderId}/status`, request)
+    expect(second.status, JSON.stringify(second.body)).toBe(200)
+    expect(second.body).toMatchObject({ id: orderId, status: 'cancelled' })
+  })
+
+  test('503 where no cards are taken any more and the order is still to be paid', async () => {
+    const key = 'a-purchase-before-cards-were-given-up'
+    await buy(shop, { key })
+    await forgetReplies()
+    const closed = await startTestApp({ beside: app, payments: 'off' })
+    try {
+      const reply = await buy({ ...shop, app: closed }, { key })
+      expect([reply.status, reply.body.code]).toEqual([503, 'payments_not_configured'])
+    } finally {
+      await closed.close()
+    }
+  })
+
   test('before its object was created: it is created later, or given up within the day', async () => {
     const purchase = await bought(shop)
     await app.sql(
@@ -247,6 +328,36 @@ describe('events in any order, many times', () => {
     }
   })
 })
+
+/** The request that was lost on its way, as the network delivers it after all. */
+async function arriveLate({ payment }: Purchase, amount: number): Promise<void> {
+  const [row] = await app.sql('select attempt, next_amount from payments where id = $1', [
+    payment.id,
+  ])
+  expect(Number(row?.['next_amount'])).toBe(amount)
+  const url = `${app.sandbox.url}/v1/payment_intents/${payment.providerRef}`
+  const response = await fetch(url, {
+    method: 'POST',
+    headers: {
+      authorization: 'Bearer sk_test_bureau',
+      'content-type': 'application/x-www-form-urlencoded',
+      'idempotency-key': `${payment.id}:amount:${String(row?.['attempt'])}`,
+    },
+    body: new URLSearchParams({ amount: String(amount) }),
+  })
+  expect(response.status).toBe(200)
+}
+
+/** The rest is what a browser pays, and nothing was flagged on the way. */
+async function expectRest(purchase: Purchase, amount: number): Promise<void> {
+  await payInBrowser(shop, purchase.payment.clientSecret, 'pm_card_visa')
+  expect((await confirm(shop, purchase)).status).toBe(200)
+  expect(chargesOf(shop, purchase.orderId)).toMatchObject([{ amount }])
+  const { paid, timeline } = await readOrder(shop, purchase.orderId)
+  expect(paid.amount).toBe(price)
+  const types = timeline.map(({ type }: { type: string }) => type)
+  expect(types).not.toContain('payment.flagged')
+}
 
 async function payUntilPaid(purchase: Purchase, paymentMethod: string): Promise<void> {
   await eventually(async () => {

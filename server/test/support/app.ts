@@ -196,7 +196,7 @@ async function openPorts(given: PortOptions): Promise<Ports> {
     tokens: await createTokens({ db, secrets, issuer: testBusiness.publicUrl, log }),
     passwords: createPasswords(),
     limits: createLimits(db, { scale: options.rateLimitScale ?? 1000, processes: 1, clock }),
-    invalidation: await startInvalidation({ db, directUrl: database.serverUrl, log }),
+    invalidation: await startInvalidation({ directUrl: database.serverUrl, log }),
     log,
   }
 }

@@ -116,6 +116,17 @@ describe('POST /api/services/categories', () => {
     const [first, again] = [await send(), await send()]
     expect([again.status, again.body]).toEqual([201, first.body])
     expect(again.headers.get('idempotent-replayed')).toBe('true')
+    // As a crash leaves the key: without the answer, its lease run out.
+    await app.sql(
+      `update idempotency_keys
+      set status = null, headers = null, reply = null, lease_until = created_at
+      where resource_id = $1`,
+      [first.body.id],
+    )
+    const resumed = await send()
+    expect(resumed.headers.get('idempotent-replayed')).toBeNull()
+    expect([resumed.status, resumed.body]).toEqual([201, first.body])
+    expect(resumed.headers.get('location')).toBe(`${root}/${first.body.id}`)
   })
 
   test('401 for nobody, 403 for a customer and for staff who only read', async () => {

@@ -52,6 +52,16 @@ async function eventsOf(id: string): Promise<Record<string, unknown>[]> {
   )
 }
 
+/** As a crash leaves the key of what it made: without the answer, its lease run out. */
+async function loseAnswer(id: string): Promise<void> {
+  await app.sql(
+    `update idempotency_keys
+    set status = null, headers = null, reply = null, lease_until = created_at
+    where resource_id = $1`,
+    [id],
+  )
+}
+
 const codeOf = ({ status, body }: Reply): unknown[] => [status, body.code]
 const problemOf = ({ status, body }: Reply): unknown[] => [
   status,
@@ -221,6 +231,11 @@ describe('POST /api/services', () => {
     expect(again.headers.get('location')).toBe(first.headers.get('location'))
     const other = await post('/api/services', { name: 'Twice', price }, headers)
     expect(codeOf(other)).toEqual([422, 'idempotency_key_reused'])
+    await loseAnswer(first.body.id)
+    const resumed = await post('/api/services', { name: 'Once', price }, headers)
+    expect(resumed.headers.get('idempotent-replayed')).toBeNull()
+    expect([resumed.status, resumed.body]).toEqual([201, first.body])
+    expect(resumed.headers.get('location')).toBe(`/api/services/${first.body.id}`)
   })
 
   test('401 for nobody, 403 for a customer and for staff who only read', async () => {
@@ -330,6 +345,18 @@ describe('PATCH /api/services/:id', () => {
       'summary',
       'turnaroundDays',
     ])
+  })
+
+  test('400 for metadata that outgrows 50 members by merges', async () => {
+    const members = (prefix: string, count: number): Body =>
+      Object.fromEntries(Array.from({ length: count }, (_, index) => [`${prefix}${index}`, index]))
+    const { id } = await aService({ metadata: members('a', 30) })
+    const fits = await patch(`/api/services/${id}`, { metadata: members('b', 20) })
+    expect(Object.keys(fits.body.metadata)).toHaveLength(50)
+    const over = await patch(`/api/services/${id}`, { metadata: { one: 'more' } })
+    expect(problemOf(over)).toEqual([400, '/metadata', 'too_large'])
+    const swapped = await patch(`/api/services/${id}`, { metadata: { a0: null, one: 'more' } })
+    expect(swapped.status).toBe(200)
   })
 
   test('200 without a new version and without an event where nothing changes', async () => {
@@ -462,6 +489,21 @@ describe('PATCH /api/services/bulk/status', () => {
     expect(again.body).toEqual(first.body)
     expect(again.headers.get('idempotent-replayed')).toBe('true')
     expect(await eventsOf(id)).toHaveLength(2)
+  })
+
+  test('200 after a lost answer reports what was set, and undoes nothing set since', async () => {
+    const { id } = await aService({ status: 'draft' })
+    const headers = { 'idempotency-key': 'bulk-resumed' }
+    const body = { ids: [absentService, id], status: 'active' }
+    const first = await patch('/api/services/bulk/status', body, headers)
+    await loseAnswer(id)
+    await patch(`/api/services/${id}`, { status: 'archived' })
+    const resumed = await patch('/api/services/bulk/status', body, headers)
+    expect(resumed.headers.get('idempotent-replayed')).toBeNull()
+    expect([resumed.status, resumed.body]).toEqual([200, first.body])
+    expect(first.body).toEqual({ updated: [id], notFound: [absentService] })
+    const { body: service } = await app.request(`GET /api/services/${id}`, { token: manager })
+    expect(service.status).toBe('archived')
   })
 
   test('400 for no ids, for 1001, for no ids of services and for no such status', async () => {

@@ -1,5 +1,5 @@
 import { Type } from 'typebox'
-import { answer, endpoint, type Endpoint } from '../../http/endpoint.ts'
+import { answer, endpoint, type Answer, type Endpoint } from '../../http/endpoint.ts'
 import type { Id } from '../../kernel/id.ts'
 import {
   BulkDeletion,
@@ -24,7 +24,7 @@ import {
   ServiceQuery,
   slugTaken,
 } from './schema.ts'
-import { deleteServices, readBulkIds, setStatuses } from './usecases/bulk.ts'
+import { deleteServices, readBulkIds, reportStatuses, setStatuses } from './usecases/bulk.ts'
 import {
   createCategory,
   getCategory,
@@ -96,13 +96,10 @@ export const routes: readonly Endpoint[] = [
       reply: Category,
       status: 201,
       errors: [slugTaken, categoryTooDeep],
-      idempotency: { resume: getCategory },
+      idempotency: { resume: async (ctx, id) => createdCategory(await getCategory(ctx, id)) },
       example: { body: { name: 'Company formation', position: 1 }, reply: exampleCategory },
     },
-    async (ctx, { body }) => {
-      const category = await createCategory(ctx, body)
-      return answer(category, { headers: { Location: `/api/services/categories/${category.id}` } })
-    },
+    async (ctx, { body }) => createdCategory(await createCategory(ctx, body)),
   ),
   endpoint(
     'GET /api/services/categories',
@@ -180,13 +177,10 @@ export const routes: readonly Endpoint[] = [
       reply: Service,
       status: 201,
       errors: [slugTaken],
-      idempotency: { resume: getService },
+      idempotency: { resume: async (ctx, id) => createdService(await getService(ctx, id)) },
       example: { body: newService, reply: exampleService },
     },
-    async (ctx, { body }) => {
-      const service = await createService(ctx, body)
-      return answer(service, { headers: { Location: `/api/services/${service.id}` } })
-    },
+    async (ctx, { body }) => createdService(await createService(ctx, body)),
   ),
   endpoint(
     'GET /api/services',
@@ -269,8 +263,7 @@ export const routes: readonly Endpoint[] = [
       access: ['catalog:write'],
       body: BulkStatus,
       reply: BulkStatusReport,
-      // Setting a status again changes nothing, so that a crashed request may simply run again.
-      idempotency: { resume: (ctx, _id, { body }) => setStatuses(ctx, body as BulkStatus) },
+      idempotency: { resume: (ctx, _id, { body }) => reportStatuses(ctx, body as BulkStatus) },
       example: {
         body: { ids: serviceIds, status: 'archived' },
         reply: { updated: [serviceId], notFound: [serviceIds[1]] },
@@ -297,3 +290,11 @@ export const routes: readonly Endpoint[] = [
     (ctx, { body, query }) => deleteServices(ctx, readBulkIds({ body, query })),
   ),
 ]
+
+function createdCategory(category: Category): Answer<Category> {
+  return answer(category, { headers: { Location: `/api/services/categories/${category.id}` } })
+}
+
+function createdService(service: Service): Answer<Service> {
+  return answer(service, { headers: { Location: `/api/services/${service.id}` } })
+}

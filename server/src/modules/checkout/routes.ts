@@ -1,5 +1,7 @@
 import { answer, endpoint, type Answer, type Endpoint } from '../../http/endpoint.ts'
+import { forbidden, notFound } from '../../kernel/errors.ts'
 import type { AppContext } from '../../platform/context.ts'
+import { requireOwnOrder } from '../orders/index.ts'
 import {
   amountTooLarge,
   amountTooSmall,
@@ -64,6 +66,8 @@ export const routes: readonly Endpoint[] = [
       status: 201,
       limit: 'checkout',
       errors: [
+        forbidden,
+        notFound,
         mixedCurrency,
         serviceUnavailable,
         amountTooLarge,
@@ -76,7 +80,8 @@ export const routes: readonly Endpoint[] = [
         providerUnavailable,
       ],
       idempotency: {
-        resume: (ctx, id, { body }) => resumeCheckout(ctx, id, body as ProcessCheckout),
+        resume: async (ctx, id, { body }) =>
+          placed(await resumeCheckout(ctx, id, body as ProcessCheckout)),
         restoreSecrets: (ctx, reply) => restoreSecrets(ctx, reply),
       },
       example: {
@@ -88,10 +93,7 @@ export const routes: readonly Endpoint[] = [
         reply: exampleCheckout,
       },
     },
-    async (ctx, { body }) => {
-      const reply = await processCheckout(ctx, body)
-      return answer(reply, { headers: { Location: `/api/orders/${reply.order.id}` } })
-    },
+    async (ctx, { body }) => placed(await processCheckout(ctx, body)),
   ),
   endpoint(
     'POST /api/checkout/confirm/:orderId',
@@ -110,6 +112,7 @@ export const routes: readonly Endpoint[] = [
         paymentNotCompleted,
         paymentNotStarted,
         orderNotPayable,
+        paymentRefused,
         providerUnavailable,
       ],
       idempotency: {
@@ -150,14 +153,17 @@ export const routes: readonly Endpoint[] = [
       reply: Payment,
       status: 201,
       errors: [overpayment, wrongCurrency, orderNotPayable],
-      idempotency: { resume: (ctx, id, { params }) => getPayment(ctx, params['id'] ?? '', id) },
+      idempotency: {
+        resume: (ctx, id, { params: { id: order = '' } }) =>
+          booked(ctx, order, getPayment(ctx, order, id)),
+      },
       example: {
         params: { id: 'B-1042' },
         body: { amount: { amount: 14_900, currency: 'GBP' }, reference: 'Bank transfer 4711' },
         reply: { ...examplePayment, provider: 'manual', providerRef: null },
       },
     },
-    (ctx, { params, body }) => recordPayment(ctx, params.id, body),
+    (ctx, { params, body }) => booked(ctx, params.id, recordPayment(ctx, params.id, body)),
   ),
   endpoint(
     'POST /api/orders/:id/refunds',
@@ -178,16 +184,35 @@ export const routes: readonly Endpoint[] = [
         tooManyRefunds,
         wrongCurrency,
       ],
-      idempotency: { resume: (ctx, id, { params }) => getRefund(ctx, params['id'] ?? '', id) },
+      idempotency: {
+        resume: (ctx, id, { params: { id: order = '' } }) =>
+          booked(ctx, order, getRefund(ctx, order, id)),
+      },
       example: {
         params: { id: 'B-1042' },
         body: { amount: { amount: 5000, currency: 'GBP' }, reason: 'Part not delivered' },
         reply: exampleRefund,
       },
     },
-    (ctx, { params, body }) => requestRefund(ctx, params.id, body),
+    (ctx, { params, body }) => booked(ctx, params.id, requestRefund(ctx, params.id, body)),
   ),
 ]
+
+/** The reply of a purchase, with the address of its order. */
+function placed(reply: CheckoutReply): Answer<CheckoutReply> {
+  return answer(reply, { headers: { Location: `/api/orders/${reply.order.id}` } })
+}
+
+/** Payments and refunds have no address of their own: the order shows them. */
+async function booked<Body>(
+  ctx: AppContext,
+  idOrNumber: string,
+  booking: Promise<Body>,
+): Promise<Answer<Body>> {
+  const body = await booking
+  const { id } = await requireOwnOrder(ctx, idOrNumber)
+  return answer(body, { headers: { Location: `/api/orders/${id}` } })
+}
 
 /** Paid is 200; what the bank still has is 202, to be asked for again. */
 async function confirm(ctx: AppContext, orderId: string): Promise<Answer<ConfirmReply>> {

@@ -2,14 +2,20 @@ import { createHmac } from 'node:crypto'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { booksAgree } from '../../../test/journeys/books.ts'
 import {
+  bookMoney,
   bought,
+  chargesOf,
   openShop,
   payInBrowser,
+  price,
   readOrder,
   settleAll,
   type Shop,
 } from '../../../test/journeys/shop.ts'
 import { startTestApp, webhookSecret, type Reply, type TestApp } from '../../../test/support/app.ts'
+import { present } from '../../kernel/assert.ts'
+import { findPayment } from '../payments/index.ts'
+import { settlePayment } from './usecases/settle-payment.ts'
 
 let app: TestApp
 let shop: Shop
@@ -159,6 +165,64 @@ describe('POST /api/webhook/stripe', () => {
     expect(order).toMatchObject({ status: 'pending', paymentStatus: 'unpaid', case: null })
     const flags = order.timeline.filter(({ type }: { type: string }) => type === 'payment.flagged')
     expect(flags).toMatchObject([{ data: { reason } }])
+  })
+
+  test('what our books did not take in cannot be given back or disputed in them', async () => {
+    const { orderId, payment } = await bought(shop)
+    app.sandbox.pauseWebhooks()
+    await payInBrowser(shop, payment.clientSecret, 'pm_card_visa')
+    await app.sql('update payments set amount = amount - 100 where order_id = $1', [orderId])
+    app.sandbox.openDispute(payment.providerRef)
+    app.sandbox.refund({ paymentId: payment.providerRef, amount: 500 })
+    app.sandbox.resumeWebhooks()
+    await settleAll(shop)
+    expect(await readOrder(shop, orderId)).toMatchObject({ paymentStatus: 'unpaid', refunds: [] })
+  })
+
+  test('more refunds than fit on one page of the provider are all taken in', async () => {
+    const { orderId, payment } = await bought(shop, { paymentMethod: 'pm_card_visa' })
+    app.sandbox.setFaults([{ operation: 'webhook:*', effect: 'drop', times: 1000 }])
+    for (let nth = 0; nth < 101; nth += 1) {
+      app.sandbox.refund({ paymentId: payment.providerRef, amount: 1 })
+    }
+    await app.sandbox.webhooksSettled()
+    app.sandbox.setFaults([])
+    const [charge] = chargesOf(shop, orderId)
+    const object = { id: charge?.id ?? '', object: 'charge' }
+    const body = eventAbout(object, { type: 'charge.refunded' })
+    await send(body, sign(body))
+    await settleAll(shop)
+    expect((await readOrder(shop, orderId)).refunded.amount).toBe(101)
+  })
+
+  test('a dispute whose answer is due at another time is news', async () => {
+    const { orderId, payment } = await bought(shop, { paymentMethod: 'pm_card_visa' })
+    const dispute = app.sandbox.openDispute(payment.providerRef)
+    await settleAll(shop)
+    const read = async (): Promise<unknown> =>
+      (await readOrder(shop, orderId)).payments[0].dispute.dueBy
+    const due = await read()
+    await app.sql('update disputes set due_by = null where order_id = $1', [orderId])
+    const object = { id: dispute.id, object: 'dispute' }
+    const body = eventAbout(object, { type: 'charge.dispute.updated' })
+    await send(body, sign(body))
+    await settleAll(shop)
+    expect(due).toEqual(expect.any(String))
+    expect(await read()).toBe(due)
+  })
+
+  test('a look from before the amount was changed neither flags nor brings it back', async () => {
+    const { orderId, payment } = await bought(shop)
+    const ctx = app.systemContext()
+    const seen = await ctx.stripe.retrievePayment(payment.providerRef)
+    await bookMoney(shop, `POST /api/orders/${orderId}/payments`, 5000)
+    await settleAll(shop)
+    const row = await findPayment(ctx.db, orderId, payment.id)
+    await settlePayment(ctx, present(row, 'the payment'), { seen })
+    const order = await readOrder(shop, orderId)
+    expect(order.payments[0].amount.amount).toBe(price - 5000)
+    const types = order.timeline.map(({ type }: { type: string }) => type)
+    expect(types).not.toContain('payment.flagged')
   })
 
   test('503 payments_not_configured where no cards are taken', async () => {

@@ -143,9 +143,8 @@ export const routes: readonly Endpoint[] = [
     {
       summary: 'Write a note on a case',
       description:
-        'Staff write internal and public notes; a public one is mailed to the customer. The ' +
-        'customer and the holder of the order’s token write public ones: that reopens a resolved ' +
-        'case and opens one that waits for them.',
+        'Staff write internal and public notes. The customer and the holder of the order’s token ' +
+        'write public ones: that reopens a resolved case and opens one that waits for them.',
       access: ['customer', 'order-token', 'crm:write'],
       params: CaseParams,
       body: AddNoteInput,
@@ -168,8 +167,8 @@ export const routes: readonly Endpoint[] = [
     {
       summary: 'Resolve a case',
       description:
-        'With an outcome and a summary, which is mailed to the customer. After fourteen days the ' +
-        'case closes by itself, unless it is reopened.',
+        'With an outcome and a summary. After fourteen days the case closes by itself, unless it ' +
+        'is reopened.',
       access: ['crm:write'],
       params: CaseParams,
       body: ResolveCaseInput,

@@ -220,7 +220,7 @@ describe('createBearerAuthenticator', () => {
       body.user.id,
       later(app.now(), -1000),
     ])
-    await app.ports.invalidation.publish('user', body.user.id)
+    app.ports.invalidation.forget('user', body.user.id)
     expect((await me(token)).status).toBe(401)
   })
 })

@@ -354,6 +354,14 @@ describe('PATCH /api/orders/:id', () => {
     expect(large.status).toBe(400)
   })
 
+  test('400 for metadata that would have more than 50 members with what is there', async () => {
+    const members = Array.from({ length: 50 }, (_, nth) => [`member${nth}`, nth])
+    const { id } = await placed('ada', { metadata: Object.fromEntries(members) })
+    const more = await patch(id, { metadata: { another: 1 } })
+    expect([more.status, more.body.errors?.[0]?.pointer]).toEqual([400, '/metadata'])
+    expect((await patch(id, { metadata: { another: 1, member0: null } })).status).toBe(200)
+  })
+
   test('401, 403 and 404', async () => {
     const { id } = await placed('ada')
     const body = { note: 'x' }

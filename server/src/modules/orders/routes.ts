@@ -1,4 +1,4 @@
-import { endpoint, type Endpoint } from '../../http/endpoint.ts'
+import { answer, endpoint, type Answer, type Endpoint } from '../../http/endpoint.ts'
 import {
   amountTooLarge,
   ChangeStatus,
@@ -17,7 +17,6 @@ import {
   tooManyOpenOrders,
 } from './schema.ts'
 import { invalidTransition } from '../../kernel/errors.ts'
-import { answer } from '../../http/endpoint.ts'
 import { changeStatus, getOrder, listOrders, patchOrder, placeOrderFor } from './usecases/index.ts'
 
 export const routes: readonly Endpoint[] = [
@@ -33,7 +32,7 @@ export const routes: readonly Endpoint[] = [
       reply: Order,
       status: 201,
       errors: [mixedCurrency, serviceUnavailable, amountTooLarge, tooManyOpenOrders],
-      idempotency: { resume: (ctx, id) => getOrder(ctx, id) },
+      idempotency: { resume: async (ctx, id) => placed(await getOrder(ctx, id)) },
       example: {
         body: {
           items: [
@@ -49,10 +48,7 @@ export const routes: readonly Endpoint[] = [
         reply: examplePlaced,
       },
     },
-    async (ctx, { body }) => {
-      const order = await placeOrderFor(ctx, body)
-      return answer(order, { headers: { Location: `/api/orders/${order.id}` } })
-    },
+    async (ctx, { body }) => placed(await placeOrderFor(ctx, body)),
   ),
   endpoint(
     'GET /api/orders',
@@ -88,7 +84,7 @@ export const routes: readonly Endpoint[] = [
       params: OrderParams,
       body: PatchOrder,
       reply: Order,
-      idempotency: { resume: (ctx, id) => getOrder(ctx, id) },
+      idempotency: { resume: (ctx, _id, { params }) => getOrder(ctx, params['id'] ?? '') },
       example: {
         params: { id: 'B-1042' },
         body: { note: 'Customer prefers e-mail.' },
@@ -108,7 +104,8 @@ export const routes: readonly Endpoint[] = [
       body: ChangeStatus,
       reply: Order,
       errors: [invalidTransition, refundChoiceRequired],
-      idempotency: { resume: (ctx, id) => getOrder(ctx, id) },
+      // The key may name the refund that came of it.
+      idempotency: { resume: (ctx, _id, { params }) => getOrder(ctx, params['id'] ?? '') },
       example: {
         params: { id: 'B-1042' },
         body: { status: 'in_progress' },
@@ -124,4 +121,9 @@ function filtersIn(query: OrderFilters): OrderFilters {
   const { status, paymentStatus, customerId, q, createdFrom, createdTo } = query
   const given = { status, paymentStatus, customerId, q, createdFrom, createdTo }
   return Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined))
+}
+
+/** A new order, with its own address. */
+function placed(order: Order): Answer<Order> {
+  return answer(order, { headers: { Location: `/api/orders/${order.id}` } })
 }

@@ -4,7 +4,6 @@ import {
   allowedTransitions,
   canBecome,
   isPayable,
-  mergeMetadata,
   priceLine,
   totalsOf,
   turnaroundOf,
@@ -174,24 +173,5 @@ describe('the turnaround of an order', () => {
     expect(turnaroundOf(days(2, null, 7))).toBe(7)
     expect(turnaroundOf(days(null))).toBeNull()
     expect(turnaroundOf([])).toBeNull()
-  })
-})
-
-describe('metadata as a merge patch', () => {
-  test('merges members, removes by null, replaces all else', () => {
-    const before = { a: 1, b: { c: 2, d: 3 }, e: [1, 2] }
-    expect(mergeMetadata(before, { a: null, b: { c: 4 }, e: [3], f: { g: null, h: 5 } })).toEqual({
-      b: { c: 4, d: 3 },
-      e: [3],
-      f: { h: 5 },
-    })
-    expect(mergeMetadata(before, null)).toEqual({})
-    expect(mergeMetadata(before, undefined)).toBe(before)
-  })
-
-  test('leaves the prototype alone', () => {
-    const patch = JSON.parse('{"__proto__":{"polluted":true}}') as Record<string, unknown>
-    mergeMetadata({}, patch)
-    expect({}).not.toHaveProperty('polluted')
   })
 })

@@ -138,27 +138,6 @@ export function turnaroundOf(
   return days.length > 0 ? Math.max(...days) : null
 }
 
-/** RFC 7396 on free data: objects are merged, null removes a member or clears the whole. */
-export function mergeMetadata(
-  before: Readonly<Record<string, unknown>>,
-  patch: Readonly<Record<string, unknown>> | null | undefined,
-): Readonly<Record<string, unknown>> {
-  if (patch === undefined) return before
-  if (patch === null) return {}
-  const merged = new Map(Object.entries(before))
-  for (const [key, value] of Object.entries(patch)) {
-    const known = merged.get(key)
-    if (value === null) merged.delete(key)
-    else
-      merged.set(key, isObject(value) ? mergeMetadata(isObject(known) ? known : {}, value) : value)
-  }
-  return Object.fromEntries(merged)
-}
-
-function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
-}
-
 function unknownChoices(
   chosen: readonly (readonly [string, string])[],
   { options }: OfferedService,

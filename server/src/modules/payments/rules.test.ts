@@ -194,6 +194,13 @@ describe('what does not pay our row', () => {
     expect(mismatchOf({ ...payment, ...ours }, { ...seen, ...theirs }, false)).toBe(reason)
   })
 
+  test('only money is wrong money: a look may be older than a change of the amount', () => {
+    const look = (status: PaymentStatus) =>
+      mismatchOf(payment, { ...seen, status, amount: 99 }, false)
+    expect([look('pending'), look('requires_action'), look('failed')]).toEqual([null, null, null])
+    expect([look('processing'), look('succeeded')]).toEqual(['other_amount', 'other_amount'])
+  })
+
   test('while the amount changes, either is right; of what ended none matters', () => {
     expect(mismatchOf({ ...payment, nextAmount: 50 }, { ...seen, amount: 50 }, false)).toBeNull()
     expect(mismatchOf(payment, { ...seen, status: 'canceled', amount: 7 }, false)).toBeNull()

@@ -109,9 +109,20 @@ export function mismatchOf(
   if (!isNamed || !seen.ref.startsWith(refPrefixes[payment.mode])) return 'other_object'
   if (seen.paymentId !== payment.id || seen.orderId !== payment.orderId) return 'other_payment'
   if (seen.currency !== payment.currency) return 'other_currency'
-  // While a change of the amount is under way either may be the one that was paid.
-  const fits = seen.amount === payment.amount || seen.amount === payment.nextAmount
-  return fits || seen.status === 'canceled' ? null : 'other_amount'
+  return !isMoney(seen.status) || fitsAmount(payment, seen) ? null : 'other_amount'
+}
+
+/** While a change of the amount is under way either may be the one that was paid. */
+export function fitsAmount(
+  payment: Pick<ExpectedPayment, 'amount' | 'nextAmount'>,
+  seen: Pick<Observation, 'amount'>,
+): boolean {
+  return seen.amount === payment.amount || seen.amount === payment.nextAmount
+}
+
+/** Only money can be wrong money: before it comes, a look may be older than a change. */
+function isMoney(status: PaymentStatus): boolean {
+  return status === 'succeeded' || status === 'processing'
 }
 
 /** What an attempt's object is called at the provider; a manual payment has none. */

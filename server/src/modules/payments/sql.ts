@@ -1,6 +1,6 @@
 import type { Id } from '../../kernel/id.ts'
 import type { Db, Tx } from '../../platform/database.ts'
-import { json, sql } from '../../platform/sql.ts'
+import { json, sql, type Sql } from '../../platform/sql.ts'
 import type { PaymentFailure, PaymentStatus, RefundStatus } from './schema.ts'
 
 export interface PaymentRow {
@@ -215,15 +215,19 @@ export const touchPayment = (
     where order_id = ${payment.orderId} and id = ${payment.id}`)
 
 /**
- * Live attempts whose provider should be asked: two minutes after the last look at first, then ever
- * more rarely as they grow old (an eighth of their age).
+ * How long a row rests after a look: three minutes on its first day, so that with the minute until
+ * the next run and the look itself no news is older than five; later an eighth of its age.
  */
+const restAfterLook = (now: Date): Sql => sql`
+  case when created_at > ${now}::timestamptz - interval '24 hours' then interval '3 minutes'
+    else (${now}::timestamptz - created_at) / 8 end`
+
+/** Live attempts whose provider should be asked again. */
 export const listStalePayments = (db: Db, now: Date, limit: number): Promise<PaymentRow[]> =>
   db.many(sql`
     select ${paymentColumns} from payments
     where provider = 'stripe' and status in ('pending', 'requires_action', 'processing', 'failed')
-      and checked_at < ${now}::timestamptz
-        - greatest(interval '2 minutes', (${now}::timestamptz - created_at) / 8)
+      and checked_at < ${now}::timestamptz - ${restAfterLook(now)}
     order by checked_at limit ${limit}`)
 
 export const insertRefund = (
@@ -286,12 +290,12 @@ export const raiseRefundAttempt = (
     update refunds set attempt = attempt + 1
     where order_id = ${refund.orderId} and id = ${refund.id} and attempt = ${refund.attempt}`)
 
+/** Open refunds whose provider should be asked again. */
 export const listStaleRefunds = (db: Db, now: Date, limit: number): Promise<RefundRow[]> =>
   db.many(sql`
     select ${refundColumns} from refunds
     where status in ('pending', 'requires_action')
-      and checked_at < ${now}::timestamptz
-        - greatest(interval '2 minutes', (${now}::timestamptz - created_at) / 8)
+      and checked_at < ${now}::timestamptz - ${restAfterLook(now)}
     order by checked_at limit ${limit}`)
 
 export const upsertDispute = (tx: Tx, dispute: DisputeRow, now: Date): Promise<number> =>

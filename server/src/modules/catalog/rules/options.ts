@@ -1,6 +1,6 @@
 import type { InputProblem } from '../../../kernel/errors.ts'
 import { isCurrency, type Money } from '../../../kernel/money.ts'
-import { isSmallJson, maxMetadataBytes } from '../../../kernel/shapes.ts'
+import { isSmallMetadata } from '../../../kernel/shapes.ts'
 import type { ServiceOption } from '../schema.ts'
 import { reservedSlugs } from './text.ts'
 
@@ -79,12 +79,12 @@ function repeatedKeys(items: readonly { readonly key: string }[]): number[] {
 }
 
 function metadataProblems(metadata: Readonly<Record<string, unknown>>): InputProblem[] {
-  if (isSmallJson(metadata)) return []
+  if (isSmallMetadata(metadata)) return []
   return [
     {
       pointer: '/metadata',
       code: 'too_large',
-      message: `must be at most ${maxMetadataBytes} bytes as JSON`,
+      message: 'may have at most 50 members and 16 KiB',
     },
   ]
 }

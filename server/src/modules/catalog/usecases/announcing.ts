@@ -2,9 +2,6 @@ import type { TxContext } from '../../../platform/context.ts'
 import type { NewEvent } from '../../../platform/events.ts'
 import { emit } from '../../../platform/outbox.ts'
 
-/** The key of a notice that concerns all of the catalogue. */
-export const everything = 'all'
-
 /** A statement with all of a thousand events would be one of its own for each number of them. */
 const eventsAtOnce = 50
 

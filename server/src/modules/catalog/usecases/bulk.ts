@@ -1,6 +1,6 @@
 import { invalidInputAt } from '../../../kernel/errors.ts'
 import { isId, type Id } from '../../../kernel/id.ts'
-import { inTx, type AppContext } from '../../../platform/context.ts'
+import { inTx, type AppContext, type Context } from '../../../platform/context.ts'
 import { ServiceDeleted, ServiceUpdated } from '../events.ts'
 import {
   maxIdsInQuery,
@@ -10,7 +10,8 @@ import {
 } from '../schema.ts'
 import { lockTreeShared } from '../sql/categories.ts'
 import { markDeleted, updateStatuses } from '../sql/service-writes.ts'
-import { emitAll, everything } from './announcing.ts'
+import { listByIds } from '../sql/services.ts'
+import { emitAll } from './announcing.ts'
 
 /** All in one transaction. Services that have the status already count as updated. */
 export async function setStatuses(ctx: AppContext, input: BulkStatus): Promise<BulkStatusReport> {
@@ -27,8 +28,17 @@ export async function setStatuses(ctx: AppContext, input: BulkStatus): Promise<B
     await emitAll(ctx, events)
     return services
   })
-  await ctx.invalidation.publish('catalog', everything)
   const { present, absent } = partition(ids, services)
+  return { updated: present, notFound: absent }
+}
+
+/**
+ * The report of a change that stands already: it sets nothing, because another may have set these
+ * services differently since.
+ */
+export async function reportStatuses(ctx: Context, input: BulkStatus): Promise<BulkStatusReport> {
+  const ids = [...new Set(input.ids)]
+  const { present, absent } = partition(ids, await listByIds(ctx.db, ids))
   return { updated: present, notFound: absent }
 }
 
@@ -47,7 +57,6 @@ export async function deleteServices(
     await emitAll(ctx, events)
     return services
   })
-  await ctx.invalidation.publish('catalog', everything)
   const { present, absent } = partition(ids, services)
   return { deleted: present, notFound: absent }
 }

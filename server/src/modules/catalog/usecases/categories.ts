@@ -39,7 +39,7 @@ export async function listCategories(ctx: Context, page: PageRequest): Promise<P
 export async function createCategory(ctx: AppContext, input: NewCategory): Promise<Category> {
   const { name, description = null, position = 0, parentId = null } = input
   const id = newId('cat', ctx.now)
-  const created = await inTx(ctx, async (ctx) => {
+  return await inTx(ctx, async (ctx) => {
     await lockTree(ctx.db)
     await requirePlace(ctx, { categoryId: undefined, height: 1 }, parentId)
     await insertWithFreeSlug({
@@ -54,8 +54,6 @@ export async function createCategory(ctx: AppContext, input: NewCategory): Promi
     await emit(ctx, CategoryCreated({ rootId: id, rootVersion: 1, data: { parentId } }))
     return toCategory(found(await findCategory(ctx.db, { id }), id))
   })
-  await ctx.invalidation.publish('catalog', id)
-  return created
 }
 
 export interface CategoryChange {
@@ -71,7 +69,7 @@ export interface CategoryChange {
  */
 export async function updateCategory(ctx: AppContext, change: CategoryChange): Promise<Category> {
   const { id, patch, ifMatch } = change
-  const { category, changed } = await inTx(ctx, async (ctx) => {
+  return await inTx(ctx, async (ctx) => {
     await lockTree(ctx.db)
     const row = await getLockedCategory(ctx, id, ifMatch)
     const before = toRecord(row)
@@ -88,15 +86,12 @@ export async function updateCategory(ctx: AppContext, change: CategoryChange): P
       const fact = { rootId: id, rootVersion: row.version + 1, data: { fields } }
       await emit(ctx, CategoryUpdated(fact))
     }
-    const written = found(await findCategory(ctx.db, { id }), id)
-    return { category: toCategory(written), changed: fields.length > 0 }
+    return toCategory(found(await findCategory(ctx.db, { id }), id))
   }).catch((error: unknown) => {
     throw isUniqueViolation(error, 'categories_slug')
       ? slugTaken({ facts: { slug: patch.slug }, cause: error })
       : error
   })
-  if (changed) await ctx.invalidation.publish('catalog', id)
-  return category
 }
 
 /** Under the lock of the tree; 404 when it is not there, 412 when it has another version. */

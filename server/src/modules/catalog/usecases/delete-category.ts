@@ -15,7 +15,7 @@ import {
   moveChildren,
 } from '../sql/categories.ts'
 import { moveServices } from '../sql/service-writes.ts'
-import { emitAll, everything } from './announcing.ts'
+import { emitAll } from './announcing.ts'
 import { getLockedCategory } from './categories.ts'
 
 export interface CategoryDeletion {
@@ -46,7 +46,6 @@ export async function deleteCategory(ctx: AppContext, deletion: CategoryDeletion
       }),
     )
   })
-  await ctx.invalidation.publish('catalog', moveTo === null ? id : everything)
 }
 
 async function requireEmpty(ctx: TxContext, id: Id<'cat'>): Promise<void> {

@@ -1,11 +1,12 @@
 import { invalidInputAt, notFound, preconditionFailed } from '../../../kernel/errors.ts'
 import { newId, type Id } from '../../../kernel/id.ts'
+import { mergePatch } from '../../../kernel/merge-patch.ts'
 import { inTx, type AppContext, type TxContext } from '../../../platform/context.ts'
 import { isUniqueViolation } from '../../../platform/database.ts'
 import { emit } from '../../../platform/outbox.ts'
 import { ServiceCreated, ServiceDeleted, ServiceUpdated } from '../events.ts'
 import { problemsOf, type ProposedService } from '../rules/options.ts'
-import { changedFields, mergePatch } from '../rules/patch.ts'
+import { changedFields } from '../rules/patch.ts'
 import { searchVector } from '../rules/search.ts'
 import { reservedSlugs, slugFrom } from '../rules/text.ts'
 import { slugTaken, type NewService, type Service, type ServicePatch } from '../schema.ts'
@@ -27,7 +28,7 @@ export async function createService(ctx: AppContext, input: NewService): Promise
   const { options = [], metadata = {}, price } = input
   refuseProblems({ slug: input.slug, price, options, metadata })
   const id = newId('svc', ctx.now)
-  const created = await inTx(ctx, async (ctx) => {
+  return await inTx(ctx, async (ctx) => {
     await lockTreeShared(ctx.db)
     const { categoryId = null, status = 'draft' } = input
     await requireCategory(ctx, categoryId)
@@ -61,8 +62,6 @@ export async function createService(ctx: AppContext, input: NewService): Promise
     )
     return await readBack(ctx, id)
   })
-  await ctx.invalidation.publish('catalog', id)
-  return created
 }
 
 export interface ServiceChange {
@@ -75,7 +74,7 @@ export interface ServiceChange {
 /** Applies a merge patch. One that changes nothing raises no version and announces nothing. */
 export async function updateService(ctx: AppContext, change: ServiceChange): Promise<Service> {
   const { id, patch, ifMatch } = change
-  const { service, changed } = await inTx(ctx, async (ctx) => {
+  return await inTx(ctx, async (ctx) => {
     await lockTreeShared(ctx.db)
     const version = await lockAt(ctx, id, ifMatch)
     const before = toRecord(await readRow(ctx, id))
@@ -88,14 +87,12 @@ export async function updateService(ctx: AppContext, change: ServiceChange): Pro
       const fact = { rootId: id, rootVersion: version + 1, data: { fields } }
       await emit(ctx, ServiceUpdated(fact))
     }
-    return { service: await readBack(ctx, id), changed: fields.length > 0 }
+    return await readBack(ctx, id)
   }).catch((error: unknown) => {
     throw isUniqueViolation(error, 'services_slug')
       ? slugTaken({ facts: { slug: patch.slug }, cause: error })
       : error
   })
-  if (changed) await ctx.invalidation.publish('catalog', id)
-  return service
 }
 
 /** Gone for everyone; lines of past orders keep what they show, and the slug is free again. */
@@ -109,7 +106,6 @@ export async function deleteService(
     await markDeleted(ctx.db, [id], ctx.now)
     await emit(ctx, ServiceDeleted({ rootId: id, rootVersion: version + 1, data: {} }))
   })
-  await ctx.invalidation.publish('catalog', id)
 }
 
 /** The locked service's version; 404 when it is not there, 412 when it has another version. */

@@ -1,4 +1,4 @@
-import { inTx, type AppContext } from '../../../platform/context.ts'
+import { inTx, withoutLease, type AppContext } from '../../../platform/context.ts'
 import { ProviderError, type ObservedPayment } from '../../../platform/stripe.ts'
 import { lockOrder, type OrderRow } from '../../orders/index.ts'
 import {
@@ -24,7 +24,7 @@ export type Operation = 'create' | 'confirm' | 'amount' | 'cancel' | 'expire'
 
 export interface Step {
   readonly operation: Operation
-  /** The amount that the call asks for, where it changes it. */
+  /** The amount that the call asks for, unless a change without an answer is to be repeated. */
   readonly nextAmount?: number
   call(payment: PaymentRow, key: string): Promise<ObservedPayment>
 }
@@ -60,7 +60,8 @@ export async function recoverStaleStep(ctx: AppContext, payment: PaymentRow): Pr
   if (payment.step === null || payment.stepAt === null || payment.providerRef === null) return false
   if (ctx.now.getTime() - payment.stepAt.getTime() < stepLeaseMs) return false
   const seen = await ctx.stripe.retrievePayment(payment.providerRef)
-  await settlePayment(ctx, payment, { seen, endsStep: true })
+  // Another request's step: what came of it is not what this one's key stands for.
+  await settlePayment(withoutLease(ctx), payment, { seen, endsStep: true })
   return true
 }
 
@@ -97,7 +98,7 @@ async function begin(
       throw paymentInProgress({ retryAfterSeconds: 1 })
     }
     if (operation === 'confirm') requireSameSum(order, current)
-    const intention = { step: operation, nextAmount: nextAmount ?? current.nextAmount }
+    const intention = { step: operation, nextAmount: current.nextAmount ?? nextAmount ?? null }
     await beginStep(ctx.db, current, intention, ctx.now)
     return { ...current, ...intention, stepAt: ctx.now }
   })

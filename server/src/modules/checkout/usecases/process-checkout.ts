@@ -48,6 +48,7 @@ export async function resumeCheckout(
   if (order.status !== 'pending' || (latest && hasBeenTried(latest))) {
     return await toReply(ctx, order, latest?.id ?? null)
   }
+  if (!ctx.stripe.enabled) throw paymentsNotConfigured()
   return await payOrder(ctx, order, { input, wish: readWish(ctx, input) })
 }
 

@@ -170,7 +170,9 @@ async function settleFirst(
   intentRef: string | null,
 ): Promise<PaymentRow | undefined> {
   if (intentRef === null || !(await settleObject(ctx, intentRef))) return undefined
-  return await findOwn(ctx, await ctx.stripe.retrievePayment(intentRef))
+  const payment = await findOwn(ctx, await ctx.stripe.retrievePayment(intentRef))
+  // What our books did not take in cannot go out of them.
+  return payment?.status === 'succeeded' ? payment : undefined
 }
 
 /** Acknowledged, without effect, and shown in the audit trail. */

@@ -61,7 +61,7 @@ async function bringNearer(ctx: AppContext, turn: Turn): Promise<boolean> {
     return false
   }
   const outstanding = order.total - order.paid
-  if (payment.amount === outstanding) return true
+  if (payment.amount === outstanding && payment.nextAmount === null) return true
   await changeAmount(ctx, payment, outstanding)
   return false
 }

@@ -2,7 +2,6 @@ import { notFound } from '../../../kernel/errors.ts'
 import { inTx, spend, type AppContext } from '../../../platform/context.ts'
 import { emit } from '../../../platform/outbox.ts'
 import { userPasswordChanged } from '../events.ts'
-import { emailKeyOf } from '../rules.ts'
 import { wrongPassword, type PasswordChange } from '../schema.ts'
 import { findUser, lockUser, updatePassword } from '../sql/users.ts'
 import { hashNewPassword } from './new-password.ts'
@@ -14,12 +13,11 @@ import {
   type Device,
   type OpenedSession,
 } from './sessions.ts'
-import { accountOf } from './sign-in.ts'
 
 /**
  * Replaces the password of whoever asks, ends all sessions of the login and begins a new one.
- * Throws 422 for a wrong current password, which counts like a failed sign-in, and 400 for a weak
- * new one.
+ * Throws 422 for a wrong current password, 429 after ten of them in a quarter of an hour, and 400
+ * for a weak new one.
  */
 export async function changePassword(
   ctx: AppContext,
@@ -29,7 +27,8 @@ export async function changePassword(
   const { userId } = signedInActor(ctx)
   const known = await findUser(ctx.db, userId)
   if (!known) throw notFound()
-  const account = accountOf(known.audience, emailKeyOf(known.email))
+  // Apart from sign-ins: what strangers try must not bind whoever is signed in.
+  const account = `change of ${userId}`
   await spend(ctx, 'loginByAccount', account)
   if (!(await ctx.passwords.verify(known.passwordHash, currentPassword))) throw wrongPassword()
   const passwordHash = await hashNewPassword(ctx, {
@@ -48,7 +47,7 @@ export async function changePassword(
     await endAllSessions(ctx, { userId, except: null, reason: 'password_changed' })
     return await beginSession(ctx, user, device)
   })
-  await ctx.invalidation.publish('user', userId)
+  ctx.invalidation.forget('user', userId)
   await ctx.limits.forget('loginByAccount', account)
   return await openSession(ctx, begun)
 }

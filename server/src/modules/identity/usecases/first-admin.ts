@@ -1,6 +1,6 @@
 import { createHash, randomBytes } from 'node:crypto'
 import { later } from '../../../kernel/time.ts'
-import { inTx, type AppContext } from '../../../platform/context.ts'
+import { inTx, type AppContext, type TxContext } from '../../../platform/context.ts'
 import { emailKeyOf, setupTokenMs } from '../rules.ts'
 import { alreadySetUp, invalidSetupToken, type FirstAdmin } from '../schema.ts'
 import { findUserByEmail, hasStaff, lockStaffRoster, updateSetupToken } from '../sql/users.ts'
@@ -50,18 +50,25 @@ export async function setUpFirstAdmin(
   device: Device,
 ): Promise<OpenedSession> {
   const hash = hashOf(token)
+  // Before the slow hash, so that strangers cannot ask for it; judged again under the lock.
+  await inTx(ctx, (ctx) => requireSetupToken(ctx, hash))
   const passwordHash = await hashNewPassword(ctx, { password, owner, pointer: '/password' })
   const begun = await inTx(ctx, async (ctx) => {
-    const { setupTokenHash, setupExpiresAt } = await lockStaffRoster(ctx.db)
-    if (await hasStaff(ctx.db)) throw alreadySetUp()
-    const isAlive = setupExpiresAt !== null && setupExpiresAt > ctx.now
-    if (!isAlive || setupTokenHash !== hash) throw invalidSetupToken()
+    await requireSetupToken(ctx, hash)
     await updateSetupToken(ctx.db, { setupTokenHash: null, setupExpiresAt: null })
     const user = await writeStaffUser(ctx, { ...owner, role: 'admin', passwordHash })
     if (!user) throw alreadySetUp()
     return await beginSession(ctx, user, device)
   })
   return await openSession(ctx, begun)
+}
+
+/** Locks the roster, so that what is judged stays true for the rest of the transaction. */
+async function requireSetupToken(ctx: TxContext, hash: string): Promise<void> {
+  const { setupTokenHash, setupExpiresAt } = await lockStaffRoster(ctx.db)
+  if (await hasStaff(ctx.db)) throw alreadySetUp()
+  const isAlive = setupExpiresAt !== null && setupExpiresAt > ctx.now
+  if (!isAlive || setupTokenHash !== hash) throw invalidSetupToken()
 }
 
 /** 256 random bits need no slow hash, and comparing hashes tells nothing through its time. */

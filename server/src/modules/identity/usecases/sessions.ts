@@ -10,6 +10,7 @@ import {
   type StaffActor,
   type TxContext,
 } from '../../../platform/context.ts'
+import { announceChange } from '../../../platform/invalidation.ts'
 import { emit } from '../../../platform/outbox.ts'
 import { accessTokenSeconds } from '../../../platform/tokens.ts'
 import { sessionEnded, sessionStarted, type SessionEndReason } from '../events.ts'
@@ -103,7 +104,9 @@ export async function beginSession(
     sessionStarted({ rootId: sessionId, rootVersion: 1, data: { userId, audience } }),
     ...ended.map((id) => endOf(id, userId, reason)),
   )
-  return { user, sessionId, token, expiresAt, displaced: ended.length > 0 }
+  const displaced = ended.length > 0
+  if (displaced) await announceChange(ctx.db, 'user', userId)
+  return { user, sessionId, token, expiresAt, displaced }
 }
 
 /** Makes the tokens of a session that was committed. */
@@ -112,7 +115,7 @@ export async function openSession(
   { user, sessionId, token, expiresAt, displaced }: BegunSession,
 ): Promise<OpenedSession> {
   const { id: userId, audience } = user
-  if (displaced) await ctx.invalidation.publish('user', userId)
+  if (displaced) ctx.invalidation.forget('user', userId)
   const accessToken = await ctx.tokens.sign({ audience, userId, sessionId }, ctx.now)
   return {
     audience,
@@ -198,10 +201,10 @@ export async function endOtherSessions(ctx: AppContext): Promise<void> {
   await inTx(ctx, (ctx) =>
     endAllSessions(ctx, { userId, except: sessionId, reason: 'ended_by_user' }),
   )
-  await ctx.invalidation.publish('user', userId)
+  ctx.invalidation.forget('user', userId)
 }
 
-/** Ends a login's live sessions; the caller publishes the user after the commit. */
+/** Ends a login's live sessions; the caller has its own cache forget the user after the commit. */
 export async function endAllSessions(
   ctx: TxContext,
   {
@@ -211,7 +214,9 @@ export async function endAllSessions(
   }: { userId: Id<'usr'>; except: Id<'ses'> | null; reason: SessionEndReason },
 ): Promise<void> {
   const ended = await endSessionsOfUser(ctx.db, { userId, except, reason, now: ctx.now })
-  if (ended.length > 0) await emit(ctx, ...ended.map((id) => endOf(id, userId, reason)))
+  if (ended.length === 0) return
+  await emit(ctx, ...ended.map((id) => endOf(id, userId, reason)))
+  await announceChange(ctx.db, 'user', userId)
 }
 
 /**
@@ -274,10 +279,12 @@ async function endBy(
 ): Promise<boolean> {
   const ended = await inTx(ctx, async (ctx) => {
     const session = await end(ctx.db)
-    if (session) await emit(ctx, endOf(session.id, session.userId, reason))
+    if (!session) return undefined
+    await emit(ctx, endOf(session.id, session.userId, reason))
+    await announceChange(ctx.db, 'user', session.userId)
     return session
   })
-  if (ended) await ctx.invalidation.publish('user', ended.userId)
+  if (ended) ctx.invalidation.forget('user', ended.userId)
   return ended !== undefined
 }
 

@@ -44,7 +44,7 @@ export async function signIn(
 }
 
 /** By what failures are counted: a hash, because the table of limits shall hold no e-mails. */
-export function accountOf(audience: Audience, emailKey: string): string {
+function accountOf(audience: Audience, emailKey: string): string {
   return createHash('sha256').update(`${audience} ${emailKey}`).digest('base64url')
 }
 

@@ -2,6 +2,7 @@ import { notFound } from '../../../kernel/errors.ts'
 import { newId, type Id } from '../../../kernel/id.ts'
 import type { StaffRole } from '../../../kernel/permissions.ts'
 import { inTx, type AppContext, type TxContext } from '../../../platform/context.ts'
+import { announceChange } from '../../../platform/invalidation.ts'
 import { emit } from '../../../platform/outbox.ts'
 import { userCreated, userDeactivated, userRoleChanged } from '../events.ts'
 import { emailTaken, lastAdmin, type StaffDetails, type User } from '../schema.ts'
@@ -56,9 +57,10 @@ export async function changeRole(
     const user = await updateRole(ctx.db, { id: userId, role, now: ctx.now })
     const { version: rootVersion } = user
     await emit(ctx, userRoleChanged({ rootId: userId, rootVersion, data: { from, to: role } }))
+    await announceChange(ctx.db, 'user', userId)
     return user
   })
-  await ctx.invalidation.publish('user', userId)
+  ctx.invalidation.forget('user', userId)
   return toUser(user)
 }
 
@@ -76,9 +78,10 @@ export async function deactivateUser(ctx: AppContext, userId: Id<'usr'>): Promis
     const user = await updateInactive(ctx.db, { id: userId, now: ctx.now })
     await emit(ctx, userDeactivated({ rootId: userId, rootVersion: user.version, data: {} }))
     await endAllSessions(ctx, { userId, except: null, reason: 'deactivated' })
+    await announceChange(ctx.db, 'user', userId)
     return user
   })
-  await ctx.invalidation.publish('user', userId)
+  ctx.invalidation.forget('user', userId)
   return toUser(user)
 }
 

@@ -5,12 +5,13 @@ import {
   notFound,
   preconditionFailed,
 } from '../../../kernel/errors.ts'
-import { isSmallJson } from '../../../kernel/shapes.ts'
+import { mergePatch } from '../../../kernel/merge-patch.ts'
+import { isSmallMetadata } from '../../../kernel/shapes.ts'
 import { inTx, type Context, type TxContext } from '../../../platform/context.ts'
 import { emit } from '../../../platform/outbox.ts'
 import { getLedger, reserveFullRefund } from '../../payments/index.ts'
 import { OrderCancelled, OrderConfirmed, OrderStatusChanged, OrderUpdated } from '../events.ts'
-import { allowedTransitions, canBecome, mergeMetadata } from '../rules.ts'
+import { allowedTransitions, canBecome } from '../rules.ts'
 import {
   refundChoiceRequired,
   type ChangeStatus,
@@ -37,10 +38,7 @@ export async function patchOrder(
   const { id } = await requireOwnOrder(ctx, idOrNumber)
   return await inTx(ctx, async (ctx) => {
     const order = await lockVersion(ctx, id, ifMatch)
-    const metadata = mergeMetadata(order.metadata, patch.metadata)
-    if (!isSmallJson(metadata)) {
-      throw invalidInputAt({ pointer: '/metadata', code: 'maxBytes', message: 'is over 16 KiB' })
-    }
+    const metadata = metadataAfter(order.metadata, patch.metadata)
     const note = patch.note === undefined ? order.note : patch.note
     const row = await sql.updateOrder(ctx.db, id, { note, metadata }, ctx.now)
     const fields = Object.keys(patch)
@@ -100,6 +98,18 @@ async function lockVersion(
   if (!order) throw notFound({ detail: 'There is no such order.' })
   if (ifMatch !== null && order.version !== ifMatch) throw preconditionFailed()
   return order
+}
+
+/** Null clears the whole; what is merged has the bounds of what is sent. */
+function metadataAfter(
+  before: OrderRow['metadata'],
+  patch: PatchOrder['metadata'],
+): OrderRow['metadata'] {
+  if (patch === undefined) return before
+  const metadata = patch === null ? {} : (mergePatch(before, patch) as OrderRow['metadata'])
+  if (isSmallMetadata(metadata)) return metadata
+  const message = 'may have at most 50 members and 16 KiB'
+  throw invalidInputAt({ pointer: '/metadata', code: 'maxBytes', message })
 }
 
 async function cancelWithMoney(

@@ -6,7 +6,7 @@ import type { ObservedDispute } from '../../../platform/stripe.ts'
 import * as events from '../events.ts'
 import { disputeSupersedes } from '../rules.ts'
 import * as sql from '../sql.ts'
-import type { PaymentRow } from '../sql.ts'
+import type { DisputeRow, PaymentRow } from '../sql.ts'
 
 /** A dispute as the provider tells it; the same news twice is none. */
 export async function adoptDispute(
@@ -17,7 +17,7 @@ export async function adoptDispute(
   const known = (await sql.listDisputes(ctx.db, payment.orderId)).find(
     (dispute) => dispute.providerRef === seen.ref,
   )
-  if (known?.status === seen.status && known.amount === seen.amount) return []
+  if (known && isSameNews(known, seen)) return []
   if (known && !disputeSupersedes(known.status)) return []
   const dispute = {
     orderId: payment.orderId,
@@ -33,4 +33,13 @@ export async function adoptDispute(
   await sql.upsertDispute(ctx.db, dispute, ctx.now)
   const { id, paymentId, status, amount, currency } = dispute
   return [factOf(events.DisputeUpdated, { disputeId: id, paymentId, status, amount, currency })]
+}
+
+function isSameNews(known: DisputeRow, seen: ObservedDispute): boolean {
+  return (
+    known.status === seen.status &&
+    known.amount === seen.amount &&
+    known.reason === seen.reason &&
+    (known.dueBy?.getTime() ?? null) === seen.dueByMs
+  )
 }

@@ -2,7 +2,7 @@ import type { TxContext } from '../../../platform/context.ts'
 import { factOf, type Fact } from '../../../platform/events.ts'
 import type { ObservedPayment } from '../../../platform/stripe.ts'
 import * as events from '../events.ts'
-import { isFinal, mismatchOf, supersedes } from '../rules.ts'
+import { fitsAmount, isFinal, mismatchOf, supersedes } from '../rules.ts'
 import * as sql from '../sql.ts'
 import type { PaymentRow } from '../sql.ts'
 
@@ -65,10 +65,12 @@ async function flagged(ctx: TxContext, payment: PaymentRow, reason: string): Pro
 /** The row as the provider says it is; undefined where that was asked for too long ago. */
 function changeBy(payment: PaymentRow, seen: ObservedPayment): sql.PaymentChange | undefined {
   if (!supersedes(payment.status, seen.status)) return undefined
+  const takesAmount = seen.status !== 'canceled' && fitsAmount(payment, seen)
   const hasFailed = seen.status === 'failed' || seen.status === 'canceled'
   return {
     status: seen.status,
-    amount: seen.status === 'canceled' ? payment.amount : seen.amount,
+    // A look from before a change of the amount must not bring the old one back.
+    amount: takesAmount ? seen.amount : payment.amount,
     // A look from before the change arrived must not forget that it is on its way.
     nextAmount: seen.amount === payment.nextAmount ? null : payment.nextAmount,
     providerRef: seen.ref,
