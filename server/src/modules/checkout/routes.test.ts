@@ -264,7 +264,9 @@ describe('POST /api/orders/:id/payments', () => {
         bookMoney(shop, `POST /api/orders/${orderId}/payments`, 1000),
       ),
     )
-    expect(replies.filter(({ status }) => status === 201)).toHaveLength(14)
+    const taken = replies.filter(({ status }) => status === 201)
+    expect(taken).toHaveLength(14)
+    expect(taken[0]?.headers.get('location')).toBe(`/api/orders/${orderId}`)
     const refused = replies.find(({ status }) => status !== 201)
     expect(refused?.body).toMatchObject({ code: 'overpayment', outstanding: { amount: 900 } })
   })
@@ -306,6 +308,7 @@ describe('POST /api/orders/:id/refunds', () => {
       })
     const first = await send()
     expect(first.body).toMatchObject({ status: 'succeeded', amount: { amount: 4900 } })
+    expect(first.headers.get('location')).toBe(`/api/orders/${orderId}`)
     expect((await send()).body).toEqual(first.body)
     await settleAll(shop)
     const { body } = await app.request(`GET /api/orders/${orderId}`, {

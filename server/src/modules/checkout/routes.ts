@@ -1,7 +1,6 @@
 import { answer, endpoint, type Answer, type Endpoint } from '../../http/endpoint.ts'
 import { forbidden, notFound } from '../../kernel/errors.ts'
 import type { AppContext } from '../../platform/context.ts'
-import { requireOwnOrder } from '../orders/index.ts'
 import {
   amountTooLarge,
   amountTooSmall,
@@ -42,6 +41,7 @@ import {
   confirmCheckout,
   getPayment,
   getRefund,
+  locateOrder,
   processCheckout,
   receiveEvent,
   recordPayment,
@@ -210,8 +210,7 @@ async function booked<Body>(
   booking: Promise<Body>,
 ): Promise<Answer<Body>> {
   const body = await booking
-  const { id } = await requireOwnOrder(ctx, idOrNumber)
-  return answer(body, { headers: { Location: `/api/orders/${id}` } })
+  return answer(body, { headers: { Location: await locateOrder(ctx, idOrNumber) } })
 }
 
 /** Paid is 200; what the bank still has is 202, to be asked for again. */

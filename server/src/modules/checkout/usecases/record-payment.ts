@@ -55,3 +55,9 @@ export async function getPayment(
   if (!found) throw notFound({ detail: 'There is no such payment.' })
   return renderPayment(found, { disputes: [] })
 }
+
+/** The address of an order that the actor may see, by its id. */
+export async function locateOrder(ctx: AppContext, idOrNumber: string): Promise<string> {
+  const { id } = await requireOwnOrder(ctx, idOrNumber)
+  return `/api/orders/${id}`
+}
