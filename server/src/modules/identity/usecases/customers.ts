@@ -1,6 +1,6 @@
 import { notFound } from '../../../kernel/errors.ts'
 import { newId, type Id } from '../../../kernel/id.ts'
-import { inTx, type Context, type TxContext } from '../../../platform/context.ts'
+import { inTx, withoutLease, type Context, type TxContext } from '../../../platform/context.ts'
 import { emit } from '../../../platform/outbox.ts'
 import { customerCreated } from '../events.ts'
 import { emailKeyOf } from '../rules.ts'
@@ -20,8 +20,8 @@ export async function createCustomerRecord(
     const record = await writeCustomer(ctx, { ...details, id, userId: null })
     // The record comes along with something else, such as an order: that is what the
     // Idempotency-Key of the request has to name.
-    const beside: TxContext = { ...ctx, origin: { ...ctx.origin, lease: null } }
-    await emit(beside, customerCreated({ rootId: record.id, rootVersion: 1, data: {} }))
+    const created = customerCreated({ rootId: record.id, rootVersion: 1, data: {} })
+    await emit(withoutLease(ctx), created)
     return record
   })
 }

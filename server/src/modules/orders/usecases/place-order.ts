@@ -7,7 +7,7 @@ import {
 import { newId, type Id } from '../../../kernel/id.ts'
 import { present } from '../../../kernel/assert.ts'
 import { isSmallJson } from '../../../kernel/shapes.ts'
-import { withoutLease, type Context } from '../../../platform/context.ts'
+import type { Context } from '../../../platform/context.ts'
 import { toStored } from '../../../platform/outbox.ts'
 import { listServicesForSale } from '../../catalog/index.ts'
 import { createCustomerRecord, findCustomer, getCustomer } from '../../identity/index.ts'
@@ -57,9 +57,7 @@ export async function placeOrder(ctx: Context, draft: OrderDraft): Promise<Order
   const totals = totalsOf(lines)
   if (!isPayable(totals.total)) throw amountTooLarge({ facts: { total: totals.total } })
   const customer =
-    'id' in draft.customer
-      ? draft.customer
-      : await createCustomerRecord(withoutLease(ctx), draft.customer)
+    'id' in draft.customer ? draft.customer : await createCustomerRecord(ctx, draft.customer)
   const id = newId('ord', ctx.now)
   const nothingYet = { payments: [], refunds: [], disputes: [] }
   const event = OrderPlaced({
