@@ -1,4 +1,4 @@
-import { isIP } from 'node:net'
+import { createReader, mebibyte, type Environment } from './config/environment.ts'
 import { isCurrency } from './kernel/money.ts'
 
 /**
@@ -31,9 +31,17 @@ export interface Config {
   readonly stripePublishableKey: string | undefined
   readonly stripeWebhookSecrets: readonly string[]
   readonly stripeApiBase: string | undefined
+  /** Absent, mails are kept where they can be read. */
+  readonly smtpUrl: string | undefined
+  readonly mailFrom: string | undefined
+  readonly uploadMaxBytes: number
+  readonly customerQuotaBytes: number
+  readonly storageQuotaBytes: number | undefined
+  readonly clamdUrl: string | undefined
   readonly allowedOrigins: readonly string[]
   readonly trustProxy: false | string[]
   readonly rateLimitScale: number
+  readonly metricsToken: string | undefined
   readonly logLevel: string
   readonly errorDetail: boolean
 }
@@ -48,8 +56,6 @@ export class ConfigError extends Error {
     this.problems = problems
   }
 }
-
-export type Environment = Readonly<Record<string, string | undefined>>
 
 /** Every variable that is read, in the order of `.env.example`. */
 export const variableNames = [
@@ -78,18 +84,28 @@ export const variableNames = [
   'STRIPE_PUBLISHABLE_KEY',
   'STRIPE_WEBHOOK_SECRET',
   'STRIPE_API_BASE',
+  'SMTP_URL',
+  'MAIL_FROM',
+  'UPLOAD_MAX_BYTES',
+  'CUSTOMER_QUOTA_BYTES',
+  'STORAGE_QUOTA_BYTES',
+  'CLAMD_URL',
   'ALLOWED_ORIGINS',
   'TRUST_PROXY',
   'RATE_LIMIT_SCALE',
+  'METRICS_TOKEN',
   'LOG_LEVEL',
   'ERROR_DETAIL',
 ] as const
 type VariableName = (typeof variableNames)[number]
 
+/** One KiB to one TiB. */
+const byteRange = { minimum: 1024, maximum: 1024 * 1024 * mebibyte }
+
 /** Throws `ConfigError` with every problem at once. */
 export function readConfig(environment: Environment = process.env): Config {
   const problems: string[] = []
-  const read = createReader(environment, problems)
+  const read = createReader<VariableName>(environment, problems)
   const production =
     read.choice('NODE_ENV', ['production', 'development', 'test'], '') === 'production'
   const port = read.integer('PORT', { fallback: 3000, minimum: 0, maximum: 65_535 })
@@ -134,9 +150,25 @@ export function readConfig(environment: Environment = process.env): Config {
     stripePublishableKey: read.text('STRIPE_PUBLISHABLE_KEY'),
     stripeWebhookSecrets: read.list('STRIPE_WEBHOOK_SECRET'),
     stripeApiBase: read.origin('STRIPE_API_BASE'),
+    smtpUrl: read.address('SMTP_URL', {
+      schemes: ['smtp:', 'smtps:'],
+      example: 'smtp://user:password@host:587',
+    }),
+    mailFrom: read.mailbox('MAIL_FROM'),
+    uploadMaxBytes: read.integer('UPLOAD_MAX_BYTES', { fallback: 25 * mebibyte, ...byteRange }),
+    customerQuotaBytes: read.integer('CUSTOMER_QUOTA_BYTES', {
+      fallback: 1024 * mebibyte,
+      ...byteRange,
+    }),
+    storageQuotaBytes: read.optionalInteger('STORAGE_QUOTA_BYTES', byteRange),
+    clamdUrl: read.address('CLAMD_URL', {
+      schemes: ['tcp:', 'unix:'],
+      example: 'tcp://127.0.0.1:3310',
+    }),
     allowedOrigins: read.origins('ALLOWED_ORIGINS'),
     trustProxy: read.networks('TRUST_PROXY'),
     rateLimitScale: read.positive('RATE_LIMIT_SCALE', 1),
+    metricsToken: read.text('METRICS_TOKEN'),
     logLevel: read.choice('LOG_LEVEL', ['debug', 'info', 'warn', 'error', 'silent'], 'info'),
     errorDetail: read.flag('ERROR_DETAIL', !production),
   }
@@ -179,8 +211,14 @@ function contradictions(config: Config): string[] {
   if (config.databaseOwnerUrl !== undefined && config.databaseUrl === undefined) {
     problems.push('DATABASE_OWNER_URL needs DATABASE_URL beside it.')
   }
-  if (config.registration === 'verify') {
-    problems.push('REGISTRATION=verify needs mails, which this release does not send yet.')
+  if (config.production && config.registration === 'verify' && config.smtpUrl === undefined) {
+    problems.push('REGISTRATION=verify needs SMTP_URL in production: nobody could prove an e-mail.')
+  }
+  if (config.smtpUrl !== undefined && config.mailFrom === undefined) {
+    problems.push('SMTP_URL needs MAIL_FROM beside it.')
+  }
+  if (config.metricsToken !== undefined && config.metricsToken.length < 20) {
+    problems.push('METRICS_TOKEN must have at least 20 characters.')
   }
   return problems
 }
@@ -201,124 +239,4 @@ function isTimeZone(name: string): boolean {
 
 function isPrefix(text: string): boolean {
   return /^[A-Za-z0-9-]{0,8}$/.test(text)
-}
-
-interface Reader {
-  text(name: VariableName): string | undefined
-  integer(name: VariableName, rule: { fallback: number; minimum: number; maximum: number }): number
-  positive(name: VariableName, fallback: number): number
-  flag(name: VariableName, fallback: boolean): boolean
-  choice<Choice extends string>(
-    name: VariableName,
-    choices: readonly Choice[],
-    fallback: Choice | '',
-  ): Choice
-  checked(
-    name: VariableName,
-    fallback: string,
-    isGood: (text: string) => boolean,
-    shape: string,
-  ): string
-  list(name: VariableName): string[]
-  /** False where the variable is absent: nobody's word for an address counts. */
-  networks(name: VariableName): string[] | false
-  origin(name: VariableName): string | undefined
-  origins(name: VariableName): string[]
-  databaseUrl(name: VariableName): string | undefined
-}
-
-/** Reads one variable at a time; a wrong one adds a sentence to `problems` and yields its default. */
-function createReader(environment: Environment, problems: string[]): Reader {
-  const text: Reader['text'] = (name) => environment[name]?.trim() || undefined
-  const read = <T>(name: VariableName, fallback: T, { parse, shape }: Shape<T>): T => {
-    const given = text(name)
-    if (given === undefined) return fallback
-    const value = parse(given)
-    if (value === undefined) problems.push(`${name} must be ${shape}.`)
-    return value ?? fallback
-  }
-  const checked: Reader['checked'] = (name, fallback, isGood, shape) =>
-    read(name, fallback, { parse: (given) => (isGood(given) ? given : undefined), shape })
-  return {
-    text,
-    integer: (name, { fallback, minimum, maximum }) =>
-      read(name, fallback, {
-        parse: numberWhere((n) => Number.isInteger(n) && n >= minimum && n <= maximum),
-        shape: `a whole number from ${minimum} to ${maximum}`,
-      }),
-    positive: (name, fallback) =>
-      read(name, fallback, { parse: numberWhere((n) => n > 0), shape: 'a number above 0' }),
-    flag: (name, fallback) => read(name, fallback, { parse: toFlag, shape: 'true or false' }),
-    choice: <Choice extends string>(
-      name: VariableName,
-      choices: readonly Choice[],
-      fallback: Choice | '',
-    ) => {
-      const isGood = (given: string): boolean => choices.some((choice) => choice === given)
-      return checked(name, fallback, isGood, `one of ${choices.join(', ')}`) as Choice
-    },
-    checked,
-    list: (name) => toList(text(name) ?? ''),
-    networks: (name) =>
-      read<string[] | false>(name, false, {
-        parse: toNetworks,
-        shape: 'a list of addresses or networks such as 10.0.0.0/8, or loopback',
-      }),
-    origin: (name) => read(name, undefined, { parse: toOrigin, shape: originShape }),
-    origins: (name) => read(name, [], { parse: toOrigins, shape: `a list, each ${originShape}` }),
-    databaseUrl: (name) =>
-      read(name, undefined, { parse: toDatabaseUrl, shape: 'a postgres:// address' }),
-  }
-}
-
-/** How a text becomes a value, undefined for one that does not fit, and what fits in words. */
-interface Shape<T> {
-  readonly parse: (text: string) => T | undefined
-  readonly shape: string
-}
-
-const originShape = 'an address such as https://example.com, without a path'
-
-function numberWhere(isGood: (value: number) => boolean): (text: string) => number | undefined {
-  return (text) => (isGood(Number(text)) ? Number(text) : undefined)
-}
-
-function toFlag(text: string): boolean | undefined {
-  if (/^(true|on|1|yes)$/i.test(text)) return true
-  return /^(false|off|0|no)$/i.test(text) ? false : undefined
-}
-
-function toList(text: string): string[] {
-  return text
-    .split(',')
-    .map((part) => part.trim())
-    .filter((part) => part !== '')
-}
-
-/** As the web server takes them: a name of a range, or an address with the bits of its network. */
-function toNetworks(text: string): string[] | undefined {
-  const networks = toList(text)
-  const isNetwork = (network: string): boolean => {
-    if (['loopback', 'linklocal', 'uniquelocal'].includes(network)) return true
-    const [address = '', bits] = network.split('/')
-    const size = isIP(address) === 6 ? 128 : 32
-    const isMask = bits === undefined || (/^\d{1,3}$/.test(bits) && Number(bits) <= size)
-    return isIP(address) !== 0 && isMask
-  }
-  return networks.length > 0 && networks.every((one) => isNetwork(one)) ? networks : undefined
-}
-
-function toOrigins(text: string): string[] | undefined {
-  const origins = toList(text).map((part) => toOrigin(part))
-  return origins.every((origin) => origin !== undefined) ? origins : undefined
-}
-
-function toDatabaseUrl(text: string): string | undefined {
-  return /^postgres(ql)?:\/\//.test(text) ? text : undefined
-}
-
-function toOrigin(text: string): string | undefined {
-  if (!URL.canParse(text)) return undefined
-  const { origin, pathname, protocol } = new URL(text)
-  return pathname === '/' && /^https?:$/.test(protocol) ? origin : undefined
 }

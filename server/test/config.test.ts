@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest'
-import { ConfigError, readConfig, type Environment } from '../src/config.ts'
+import { ConfigError, readConfig } from '../src/config.ts'
+import type { Environment } from '../src/config/environment.ts'
 
 function problemsOf(environment: Environment): readonly string[] {
   try {
@@ -32,7 +33,7 @@ describe('readConfig', () => {
       PORT: 'private-1',
       CURRENCY: 'private-2',
       ALLOWED_ORIGINS: 'https://a.example, private-3',
-      REGISTRATION: 'verify',
+      SMTP_URL: 'smtp://private-5',
       ADMIN_EMAIL: 'private-4',
     })
     expect(problems).toHaveLength(5)
@@ -62,6 +63,10 @@ describe('readConfig', () => {
     [{ NODE_ENV: 'production', DATABASE_URL: 'postgres://a/b' }, 'SECRET_KEY'],
     [{ SECRET_KEY: 'aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa' }, 'SECRET_KEY'],
     [{ DATABASE_OWNER_URL: 'postgres://a/b' }, 'DATABASE_URL'],
+    [{ NODE_ENV: 'production', REGISTRATION: 'verify' }, 'SMTP_URL'],
+    [{ METRICS_TOKEN: 'short' }, 'METRICS_TOKEN'],
+    [{ MAIL_FROM: 'a@b.example, c@d.example' }, 'MAIL_FROM'],
+    [{ CLAMD_URL: 'http://127.0.0.1' }, 'CLAMD_URL'],
   ])('refuses what contradicts itself: %j', (environment, word) => {
     expect(problemsOf(environment)).toEqual([expect.stringContaining(word)])
   })
