@@ -16,6 +16,7 @@ create table case_notes (
   author_id text collate "C",
   author_kind text not null,
   created_at timestamp with time zone not null,
+  document_keys text[] not null default '{}'::text[],
   constraint case_notes_pkey PRIMARY KEY (case_id, id),
   constraint case_notes_case_id_fkey FOREIGN KEY (case_id) REFERENCES cases(id),
   constraint case_notes_author_kind_check CHECK ((author_kind = ANY (ARRAY['staff'::text, 'customer'::text, 'guest'::text, 'system'::text]))),
@@ -121,13 +122,19 @@ create table customers (
   version integer not null,
   created_at timestamp with time zone not null,
   updated_at timestamp with time zone not null,
+  claimed_by text collate "C",
+  searched_text text not null default ''::text,
   constraint customers_pkey PRIMARY KEY (id),
   constraint customers_user_id_fkey FOREIGN KEY (user_id) REFERENCES users(id)
 );
+CREATE INDEX customers_by_email ON customers USING btree (email_lower, created_at, id);
 CREATE INDEX customers_created_at ON customers USING btree (created_at, id);
 CREATE INDEX customers_email_lower ON customers USING btree (email_lower, id);
 CREATE INDEX customers_name ON customers USING btree (lower(name) COLLATE "C", id);
+CREATE INDEX customers_search ON customers USING gin (searched_text gin_trgm_ops);
 CREATE INDEX customers_user_id ON customers USING btree (user_id) WHERE (user_id IS NOT NULL);
+CREATE INDEX customers_with_login ON customers USING btree (created_at, id) WHERE (user_id IS NOT NULL);
+CREATE INDEX customers_with_login_name ON customers USING btree (lower(name) COLLATE "C", id) WHERE (user_id IS NOT NULL);
 
 create table disputes (
   order_id text collate "C" not null,
@@ -145,7 +152,67 @@ create table disputes (
   constraint disputes_order_id_payment_id_fkey FOREIGN KEY (order_id, payment_id) REFERENCES payments(order_id, id),
   constraint disputes_amount_check CHECK ((amount >= 0))
 );
+CREATE INDEX disputes_created_at ON disputes USING btree (created_at, order_id, id);
 CREATE UNIQUE INDEX disputes_provider_ref ON disputes USING btree (order_id, provider_ref);
+
+create table document_usage (
+  id text collate "C" not null,
+  bytes bigint not null,
+  files integer not null,
+  constraint document_usage_pkey PRIMARY KEY (id),
+  constraint document_usage_bytes_check CHECK ((bytes >= 0)),
+  constraint document_usage_files_check CHECK ((files >= 0))
+);
+
+create table documents (
+  id text collate "C" not null,
+  key text collate "C" not null,
+  filename text not null,
+  content_type text not null,
+  size bigint not null,
+  sha256 text not null,
+  status text not null,
+  reason text,
+  label text,
+  visibility text not null,
+  order_id text collate "C",
+  case_id text collate "C",
+  customer_id text collate "C",
+  token_order_id text collate "C",
+  uploader_id text collate "C",
+  uploader_kind text not null,
+  quota_customer_id text collate "C",
+  has_bytes boolean not null default true,
+  bytes_missing_since timestamp with time zone,
+  scan_attempts integer not null default 0,
+  scan_due_at timestamp with time zone,
+  read_by text,
+  read_at timestamp with time zone,
+  version integer not null,
+  event_version integer not null,
+  created_at timestamp with time zone not null,
+  updated_at timestamp with time zone not null,
+  constraint documents_pkey PRIMARY KEY (id),
+  constraint documents_key_key UNIQUE (key),
+  constraint documents_check CHECK ((num_nonnulls(order_id, case_id) <= 1)),
+  constraint documents_check1 CHECK (((reason IS NULL) OR (status = 'rejected'::text))),
+  constraint documents_check2 CHECK (((status <> 'rejected'::text) OR (reason IS NOT NULL))),
+  constraint documents_check3 CHECK ((has_bytes OR (status = 'rejected'::text))),
+  constraint documents_check4 CHECK (((scan_due_at IS NOT NULL) = (status = 'quarantined'::text))),
+  constraint documents_size_check CHECK ((size > 0)),
+  constraint documents_status_check CHECK ((status = ANY (ARRAY['quarantined'::text, 'uploaded'::text, 'accepted'::text, 'rejected'::text]))),
+  constraint documents_uploader_kind_check CHECK ((uploader_kind = ANY (ARRAY['staff'::text, 'customer'::text, 'guest'::text, 'system'::text]))),
+  constraint documents_visibility_check CHECK ((visibility = ANY (ARRAY['customer'::text, 'internal'::text])))
+);
+CREATE INDEX documents_by_case ON documents USING btree (case_id, created_at, id) WHERE (case_id IS NOT NULL);
+CREATE INDEX documents_by_customer ON documents USING btree (customer_id, created_at, id) WHERE (customer_id IS NOT NULL);
+CREATE INDEX documents_by_order ON documents USING btree (order_id, created_at, id) WHERE (order_id IS NOT NULL);
+CREATE INDEX documents_by_status ON documents USING btree (status, created_at, id);
+CREATE INDEX documents_by_token_order ON documents USING btree (token_order_id, created_at, id) WHERE (token_order_id IS NOT NULL);
+CREATE INDEX documents_created_at ON documents USING btree (created_at, id);
+CREATE INDEX documents_to_scan ON documents USING btree (scan_due_at, id) WHERE (status = 'quarantined'::text);
+CREATE INDEX documents_unlinked ON documents USING btree (created_at, id) WHERE ((order_id IS NULL) AND (case_id IS NULL));
+CREATE INDEX documents_without_bytes ON documents USING btree (bytes_missing_since, id) WHERE (bytes_missing_since IS NOT NULL);
 
 create table event_delivery (
   root_id text collate "C" not null,
@@ -166,6 +233,10 @@ create table events (
   constraint events_pkey PRIMARY KEY (root_id, id),
   constraint events_root_id_root_version_key UNIQUE (root_id, root_version)
 );
+CREATE INDEX events_at ON events USING btree (at, id);
+CREATE INDEX events_by_actor ON events USING btree (actor_id, at, id) WHERE (actor_id IS NOT NULL);
+CREATE INDEX events_by_request ON events USING btree (request_id, at, id) WHERE (request_id IS NOT NULL);
+CREATE INDEX events_by_type ON events USING btree (type, at, id);
 
 create table idempotency_keys (
   id text collate "C" not null,
@@ -180,6 +251,53 @@ create table idempotency_keys (
   constraint idempotency_keys_pkey PRIMARY KEY (id)
 );
 CREATE INDEX idempotency_keys_created_at ON idempotency_keys USING btree (created_at);
+
+create table mail_tokens (
+  user_id text collate "C" not null,
+  id text collate "C" not null,
+  purpose text not null,
+  created_at timestamp with time zone not null,
+  expires_at timestamp with time zone not null,
+  constraint mail_tokens_pkey PRIMARY KEY (user_id, id),
+  constraint mail_tokens_purpose_check CHECK ((purpose = ANY (ARRAY['verify_email'::text, 'password_reset'::text, 'staff_invitation'::text])))
+);
+CREATE INDEX mail_tokens_expires_at ON mail_tokens USING btree (expires_at);
+
+create table notifications (
+  id text collate "C" not null,
+  template text not null,
+  recipient_email text not null,
+  recipient_key text not null,
+  recipient_name text,
+  customer_id text collate "C",
+  user_id text collate "C",
+  about_id text collate "C",
+  subject text not null,
+  data jsonb,
+  status text not null,
+  attempts integer not null,
+  last_error text,
+  message_id text collate "C",
+  waiting_since timestamp with time zone,
+  next_attempt_at timestamp with time zone,
+  leased_until timestamp with time zone,
+  version integer not null,
+  created_at timestamp with time zone not null,
+  sent_at timestamp with time zone,
+  constraint notifications_pkey PRIMARY KEY (id),
+  constraint notifications_check CHECK (((status = 'queued'::text) = (waiting_since IS NOT NULL))),
+  constraint notifications_check1 CHECK (((status = 'queued'::text) = (next_attempt_at IS NOT NULL))),
+  constraint notifications_check2 CHECK (((status = 'sent'::text) = (sent_at IS NOT NULL))),
+  constraint notifications_status_check CHECK ((status = ANY (ARRAY['queued'::text, 'sent'::text, 'failed'::text, 'suppressed'::text])))
+);
+CREATE INDEX notifications_about ON notifications USING btree (about_id, created_at, id) WHERE (about_id IS NOT NULL);
+CREATE INDEX notifications_created_at ON notifications USING btree (created_at, id);
+CREATE INDEX notifications_customer ON notifications USING btree (customer_id, created_at, id) WHERE (customer_id IS NOT NULL);
+CREATE INDEX notifications_due ON notifications USING btree (next_attempt_at, id) WHERE (status = 'queued'::text);
+CREATE INDEX notifications_recipient ON notifications USING btree (recipient_key, created_at, id);
+CREATE INDEX notifications_status ON notifications USING btree (status, created_at, id);
+CREATE INDEX notifications_template ON notifications USING btree (template, created_at, id);
+CREATE INDEX notifications_with_text ON notifications USING btree (created_at) WHERE ((data IS NOT NULL) AND (status <> 'queued'::text));
 
 create table order_lines (
   order_id text collate "C" not null,
@@ -236,6 +354,7 @@ create table orders (
   confirmed_at timestamp with time zone,
   closed_at timestamp with time zone,
   close_reason text,
+  flagged boolean not null default false,
   constraint orders_pkey PRIMARY KEY (id),
   constraint orders_number_key UNIQUE (number),
   constraint orders_discount_check CHECK ((discount >= 0)),
@@ -254,6 +373,8 @@ CREATE INDEX orders_by_payment_status_total ON orders USING btree (payment_statu
 CREATE INDEX orders_by_status ON orders USING btree (status, created_at, id);
 CREATE INDEX orders_by_status_total ON orders USING btree (status, total, id);
 CREATE INDEX orders_created_at ON orders USING btree (created_at, id);
+CREATE INDEX orders_flagged ON orders USING btree (created_at, id) WHERE flagged;
+CREATE INDEX orders_flagged_total ON orders USING btree (total, id) WHERE flagged;
 CREATE INDEX orders_open_by_customer ON orders USING btree (customer_id) WHERE ((status = 'pending'::text) AND (paid = 0));
 CREATE INDEX orders_search ON orders USING gin ((((lower(number) || ' '::text) || lower(((customer_email || ' '::text) || customer_name)))) gin_trgm_ops);
 CREATE INDEX orders_total ON orders USING btree (total, id);
@@ -282,15 +403,18 @@ create table payments (
   created_at timestamp with time zone not null,
   updated_at timestamp with time zone not null,
   checked_at timestamp with time zone,
+  succeeded_at timestamp with time zone,
   constraint payments_pkey PRIMARY KEY (order_id, id),
   constraint payments_amount_check CHECK ((amount >= 0)),
   constraint payments_mode_check CHECK ((mode = ANY (ARRAY['intent'::text, 'hosted'::text, 'manual'::text]))),
   constraint payments_provider_check CHECK ((provider = ANY (ARRAY['stripe'::text, 'manual'::text]))),
   constraint payments_status_check CHECK ((status = ANY (ARRAY['pending'::text, 'requires_action'::text, 'processing'::text, 'failed'::text, 'succeeded'::text, 'canceled'::text])))
 );
+CREATE INDEX payments_created_at ON payments USING btree (created_at, order_id, id) WHERE (provider = 'stripe'::text);
 CREATE INDEX payments_live ON payments USING btree (checked_at, order_id, id) WHERE ((provider = 'stripe'::text) AND (status = ANY (ARRAY['pending'::text, 'requires_action'::text, 'processing'::text, 'failed'::text])));
 CREATE UNIQUE INDEX payments_one_live ON payments USING btree (order_id) WHERE ((provider = 'stripe'::text) AND (status = ANY (ARRAY['pending'::text, 'requires_action'::text, 'processing'::text, 'failed'::text])));
 CREATE UNIQUE INDEX payments_provider_ref ON payments USING btree (order_id, provider, provider_ref);
+CREATE INDEX payments_succeeded_at ON payments USING btree (succeeded_at) WHERE (succeeded_at IS NOT NULL);
 
 create table provider_events (
   id text collate "C" not null,
@@ -305,6 +429,7 @@ create table provider_events (
   constraint provider_events_pkey PRIMARY KEY (id)
 );
 CREATE INDEX provider_events_received_at ON provider_events USING btree (received_at);
+CREATE INDEX provider_events_unprocessed ON provider_events USING btree (received_at) WHERE (processed_at IS NULL);
 
 create table rate_limits (
   key text collate "C" not null,
@@ -313,6 +438,58 @@ create table rate_limits (
   constraint rate_limits_pkey PRIMARY KEY (key)
 );
 CREATE INDEX rate_limits_expires_at ON rate_limits USING btree (expires_at);
+
+create table reconciliation_differences (
+  reconciliation_id text collate "C" not null,
+  id text collate "C" not null,
+  kind text not null,
+  object text not null,
+  object_id text collate "C",
+  order_id text collate "C",
+  provider_ref text collate "C",
+  ours jsonb,
+  theirs jsonb,
+  healed boolean not null,
+  created_at timestamp with time zone not null,
+  constraint reconciliation_differences_pkey PRIMARY KEY (reconciliation_id, id),
+  constraint reconciliation_differences_reconciliation_id_fkey FOREIGN KEY (reconciliation_id) REFERENCES reconciliations(id),
+  constraint reconciliation_differences_object_check CHECK ((object = ANY (ARRAY['payment'::text, 'refund'::text, 'dispute'::text, 'order'::text, 'event'::text])))
+);
+CREATE INDEX reconciliation_differences_created_at ON reconciliation_differences USING btree (reconciliation_id, created_at, id);
+
+create table reconciliation_turns (
+  id text collate "C" not null,
+  reconciliation_id text collate "C",
+  held_until timestamp with time zone,
+  order_cursor text collate "C",
+  constraint reconciliation_turns_pkey PRIMARY KEY (id)
+);
+
+create table reconciliations (
+  id text collate "C" not null,
+  scope text not null,
+  status text not null,
+  window_from timestamp with time zone not null,
+  window_to timestamp with time zone not null,
+  partial boolean not null default false,
+  counts jsonb not null,
+  output text,
+  version integer not null,
+  started_at timestamp with time zone not null,
+  finished_at timestamp with time zone,
+  constraint reconciliations_pkey PRIMARY KEY (id),
+  constraint reconciliations_scope_check CHECK ((scope = ANY (ARRAY['recent'::text, 'wide'::text, 'requested'::text]))),
+  constraint reconciliations_status_check CHECK ((status = ANY (ARRAY['running'::text, 'completed'::text, 'failed'::text])))
+);
+CREATE INDEX reconciliations_started_at ON reconciliations USING btree (started_at, id);
+
+create table recovery_codes (
+  user_id text collate "C" not null,
+  id text collate "C" not null,
+  created_at timestamp with time zone not null,
+  constraint recovery_codes_pkey PRIMARY KEY (user_id, id),
+  constraint recovery_codes_user_id_fkey FOREIGN KEY (user_id) REFERENCES users(id)
+);
 
 create table refunds (
   order_id text collate "C" not null,
@@ -327,19 +504,42 @@ create table refunds (
   created_at timestamp with time zone not null,
   updated_at timestamp with time zone not null,
   checked_at timestamp with time zone,
+  succeeded_at timestamp with time zone,
   constraint refunds_pkey PRIMARY KEY (order_id, id),
   constraint refunds_order_id_payment_id_fkey FOREIGN KEY (order_id, payment_id) REFERENCES payments(order_id, id),
   constraint refunds_amount_check CHECK ((amount > 0)),
   constraint refunds_status_check CHECK ((status = ANY (ARRAY['pending'::text, 'requires_action'::text, 'succeeded'::text, 'failed'::text, 'canceled'::text])))
 );
+CREATE INDEX refunds_created_at ON refunds USING btree (created_at, order_id, id);
 CREATE INDEX refunds_open ON refunds USING btree (checked_at, order_id, id) WHERE (status = ANY (ARRAY['pending'::text, 'requires_action'::text]));
 CREATE UNIQUE INDEX refunds_provider_ref ON refunds USING btree (order_id, provider_ref);
+CREATE INDEX refunds_succeeded_at ON refunds USING btree (succeeded_at) WHERE (succeeded_at IS NOT NULL);
+
+create table registrations (
+  id text collate "C" not null,
+  email text not null,
+  name text not null,
+  version integer not null,
+  created_at timestamp with time zone not null,
+  constraint registrations_pkey PRIMARY KEY (id)
+);
+CREATE INDEX registrations_created_at ON registrations USING btree (created_at, id);
 
 create table schema_migrations (
   name text collate "C" not null,
   checksum text not null,
   applied_at timestamp with time zone not null,
   constraint schema_migrations_pkey PRIMARY KEY (name)
+);
+
+create table second_factors (
+  user_id text collate "C" not null,
+  secret text not null,
+  activated_at timestamp with time zone,
+  last_step integer not null,
+  created_at timestamp with time zone not null,
+  constraint second_factors_pkey PRIMARY KEY (user_id),
+  constraint second_factors_user_id_fkey FOREIGN KEY (user_id) REFERENCES users(id)
 );
 
 create table service_words (
@@ -432,6 +632,26 @@ create table staff_roster (
   constraint staff_roster_id_check CHECK ((id = 'staff'::text))
 );
 
+create table unexpected_errors (
+  id text collate "C" not null,
+  kind text not null,
+  name text not null,
+  code text,
+  place text,
+  stack jsonb not null,
+  count bigint not null,
+  first_seen_at timestamp with time zone not null,
+  last_seen_at timestamp with time zone not null,
+  last_request_id text collate "C",
+  constraint unexpected_errors_pkey PRIMARY KEY (id),
+  constraint unexpected_errors_count_check CHECK ((count > 0)),
+  constraint unexpected_errors_kind_check CHECK ((kind = ANY (ARRAY['request'::text, 'job'::text, 'listener'::text, 'process'::text])))
+);
+CREATE INDEX unexpected_errors_by_kind ON unexpected_errors USING btree (kind, last_seen_at, id);
+CREATE INDEX unexpected_errors_by_kind_count ON unexpected_errors USING btree (kind, count, id);
+CREATE INDEX unexpected_errors_count ON unexpected_errors USING btree (count, id);
+CREATE INDEX unexpected_errors_last_seen_at ON unexpected_errors USING btree (last_seen_at, id);
+
 create table users (
   id text collate "C" not null,
   audience text not null,
@@ -447,6 +667,7 @@ create table users (
   version integer not null,
   created_at timestamp with time zone not null,
   updated_at timestamp with time zone not null,
+  invited_at timestamp with time zone,
   constraint users_pkey PRIMARY KEY (id),
   constraint users_email UNIQUE (audience, email_key),
   constraint users_audience_check CHECK ((audience = ANY (ARRAY['customer'::text, 'staff'::text]))),
@@ -455,3 +676,4 @@ create table users (
   constraint users_role_check CHECK ((role = ANY (ARRAY['customer'::text, 'admin'::text, 'manager'::text, 'agent'::text, 'finance'::text, 'viewer'::text])))
 );
 CREATE INDEX users_created_at ON users USING btree (audience, created_at, id);
+CREATE INDEX users_name ON users USING btree (audience, lower(name) COLLATE "C", id);

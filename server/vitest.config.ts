@@ -6,6 +6,8 @@ export default defineConfig({
     isolate: false,
     globalSetup: ['test/support/global-setup.ts'],
     include: ['src/**/*.test.ts', 'test/**/*.test.ts'],
+    // These need more than Node: `npm run test:components` runs them.
+    exclude: ['test/components/**'],
     testTimeout: 30_000,
     hookTimeout: 30_000,
   },

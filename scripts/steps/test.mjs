@@ -14,15 +14,19 @@ export async function command(args) {
   process.exitCode = code
 }
 
-/** Returns the exit code and the line that counts. */
-export async function runTests(args) {
+/**
+ * Returns the exit code and the line that counts. `env` is added to the environment; with `group`
+ * nothing that the tests start outlives them.
+ */
+export async function runTests(args, { env = {}, group = false } = {}) {
   if (!(await prepare())) return { code: 1, line: '0 passed, 1 failed' }
   const folder = mkdtempSync(join(tmpdir(), 'bureau-report-'))
   const report = join(folder, 'report.json')
   try {
     const reporters = ['--reporter=default', '--reporter=json', `--outputFile.json=${report}`]
     const vitest = [toolPath('vitest/vitest.mjs'), 'run', ...args, ...reporters]
-    const { code } = await runNode(vitest, { show: true, env: await provideEnvironment(args) })
+    const environment = { ...(await provideEnvironment(args)), ...env }
+    const { code } = await runNode(vitest, { show: true, group, env: environment })
     const { passed, failed, skipped } = count(report, code)
     const line = `${passed} passed, ${failed} failed${skipped > 0 ? `, ${skipped} skipped` : ''}`
     return { code: failed > 0 ? code || 1 : code, line }

@@ -2,6 +2,7 @@ import type { FastifyInstance } from 'fastify'
 import type { TaskList } from 'graphile-worker'
 import type { Authenticator } from './http/access.ts'
 import { pruneKeys } from './http/idempotency.ts'
+import { createReplyCache, figuresOfReplies, type ReplyCache } from './http/reply-cache.ts'
 import { serve, type HttpSettings } from './http/serve.ts'
 import { describeApi } from './http/openapi.ts'
 import { mountDocs } from './http/docs.ts'
@@ -10,11 +11,14 @@ import { modules } from './modules/index.ts'
 import { authenticateOrderToken } from './modules/orders/index.ts'
 import type { Clock } from './platform/clock.ts'
 import type { Actor, AppContext, Business, Origin, Ports } from './platform/context.ts'
-import type { Pool } from './platform/database.ts'
+import type { Db, Pool } from './platform/database.ts'
+import { pruneErrors, type ErrorPlace, type ErrorReports } from './platform/error-reports.ts'
 import { createEventRegistry, type EventRegistry } from './platform/events.ts'
+import { createInstruments, type Instruments } from './platform/instruments.ts'
 import { defineJob, pruneJobQueues, type Job } from './platform/jobs.ts'
 import { pruneLimits } from './platform/limits.ts'
 import { findEvent } from './platform/outbox.ts'
+import { createSubjects } from './platform/subjects.ts'
 
 /** What the process hands over: everything that reaches the outside world, and the settings. */
 export interface AppOptions {
@@ -23,6 +27,8 @@ export interface AppOptions {
   readonly clock: Clock
   readonly business: Business
   readonly http: HttpSettings
+  /** The migrations that this version's code was written for, by file name. */
+  readonly migrations: readonly string[]
   /** Of the product, for the API's description. */
   readonly version: string
   /** Called after a commit: the relay of this process may have something to do. */
@@ -32,6 +38,9 @@ export interface AppOptions {
 export interface App {
   readonly http: FastifyInstance
   readonly events: EventRegistry
+  /** What this node keeps of the public catalogue. */
+  readonly replies: ReplyCache
+  readonly instruments: Instruments
   readonly jobs: readonly Job[]
   /** One task a listener that runs after the commit. */
   readonly tasks: TaskList
@@ -46,6 +55,21 @@ export async function createApp(options: AppOptions): Promise<App> {
     modules.flatMap((module) => module.listeners),
     options.wake,
   )
+  const subjects = createSubjects(modules.flatMap((module) => module.subjects ?? []))
+  const replies = createReplyCache(ports.invalidation, 'catalog')
+  const instruments: Instruments = createInstruments({
+    db,
+    clock,
+    log: ports.log,
+    checks: modules.flatMap(({ checks }) => checks ?? []),
+    sources: [...modules.flatMap(({ figures }) => figures ?? []), figuresOfReplies(replies)],
+    migrations: options.migrations,
+    contextFor: () =>
+      contextFor(
+        { kind: 'system', task: 'watch' },
+        { requestId: 'watch', address: undefined, lease: null },
+      ),
+  })
   const contextFor: ContextFor = (actor, origin) => ({
     actor,
     now: clock(),
@@ -53,6 +77,9 @@ export async function createApp(options: AppOptions): Promise<App> {
     origin,
     business,
     events,
+    subjects,
+    instruments,
+    actorNames: (ids) => listActorNames(db, ids),
     ...ports,
   })
   const http = await serve({
@@ -60,15 +87,25 @@ export async function createApp(options: AppOptions): Promise<App> {
     authenticator: createAuthenticator(options),
     contextFor,
     limits: ports.limits,
+    replies,
+    instruments,
     log: ports.log,
     clock,
     settings: options.http,
   })
+  http.addHook('onReady', async () => instruments.start())
+  // Before the port closes, so that whoever asks by an open connection is told.
+  http.addHook('preClose', async () => instruments.health.stop())
+  http.addHook('onClose', () => instruments.stop())
   await mountDocs(http, describeApi(modules, { version: options.version }))
   return {
     http,
     events,
-    jobs: [...modules.flatMap((module) => module.jobs), housekeeping],
+    replies,
+    instruments,
+    jobs: [...modules.flatMap((module) => module.jobs), housekeeping].map((job) =>
+      watchedJob(job, instruments.errorReports),
+    ),
     tasks: tasksOf(events, contextFor),
     contextFor,
   }
@@ -79,6 +116,7 @@ const housekeeping = defineJob('prune-platform', '*/10 * * * *', async ({ db, no
   await pruneKeys(db, now)
   await pruneLimits(db, now)
   await pruneJobQueues(db)
+  await pruneErrors(db, now)
 })
 
 /** Who calls, as the modules that know tokens tell it. */
@@ -88,6 +126,14 @@ function createAuthenticator({ db, ports, clock }: AppOptions): Authenticator {
     bearer: createBearerAuthenticator({ tokens, db, invalidation, clock }),
     orderToken: (token) => authenticateOrderToken({ db, secrets, now: clock() }, token),
   }
+}
+
+/** Of all modules that know people; usually one. */
+async function listActorNames(db: Db, ids: readonly string[]): Promise<Map<string, string>> {
+  const found = await Promise.all(
+    modules.flatMap(({ actorNames }) => (actorNames ? [actorNames(db, ids)] : [])),
+  )
+  return new Map(found.flatMap((names) => [...names]))
 }
 
 type ContextFor = (actor: Actor, origin: Origin) => AppContext
@@ -104,9 +150,42 @@ function tasksOf(events: EventRegistry, contextFor: ContextFor): TaskList {
           { kind: 'system', task: listener.name },
           { requestId: `job-${helpers.job.id}`, address: undefined, lease: null },
         )
-        const event = await findEvent(ctx.db, rootId, eventId)
-        if (event) await listener.run(ctx, event)
+        await reportingFailure(
+          ctx.instruments.errorReports,
+          { kind: 'listener', place: listener.name, requestId: ctx.origin.requestId },
+          async () => {
+            const event = await findEvent(ctx.db, rootId, eventId)
+            if (event) await listener.run(ctx, event)
+          },
+        )
       },
     ]),
   )
+}
+
+/** The same job, whose failures are counted where unexpected errors are. */
+function watchedJob(job: Job, errorReports: ErrorReports): Job {
+  return {
+    ...job,
+    run: (ctx, payload) =>
+      reportingFailure(
+        errorReports,
+        { kind: 'job', place: job.name, requestId: ctx.origin.requestId },
+        () => job.run(ctx, payload),
+      ),
+  }
+}
+
+/** The queue tries again and keeps the last error; here it is told apart from the others. */
+async function reportingFailure(
+  errorReports: ErrorReports,
+  place: ErrorPlace,
+  work: () => Promise<void>,
+): Promise<void> {
+  try {
+    await work()
+  } catch (error) {
+    errorReports.report(error, place)
+    throw error
+  }
 }

@@ -8,17 +8,22 @@ import { systemClock } from './platform/clock.ts'
 import type { AppContext, Business, Ports } from './platform/context.ts'
 import { openPool, type Pool } from './platform/database.ts'
 import { startEmbeddedDatabase } from './platform/embedded-database/index.ts'
+import { openFileStore } from './platform/files.ts'
 import { startInvalidation } from './platform/invalidation.ts'
+import { keepJobProcess } from './platform/job-processes.ts'
 import { startJobs } from './platform/jobs.ts'
 import { createLimits } from './platform/limits.ts'
 import { createLogger, type Logger } from './platform/log.ts'
-import { migrate, type MigrateReport } from './platform/migrate.ts'
+import { keepMail, openMail, readSender, type Mail } from './platform/mail.ts'
+import { listMigrations, migrate, type MigrateReport } from './platform/migrate.ts'
 import { createPasswords } from './platform/passwords.ts'
 import { startRelay, type Relay } from './platform/relay.ts'
 import { keepSecretKey } from './platform/secret-key.ts'
+import { openScanner } from './platform/scanner.ts'
 import { createSecrets } from './platform/secrets.ts'
 import { closedStripe, openStripe, type StripePort } from './platform/stripe.ts'
 import { createTokens } from './platform/tokens.ts'
+import { recordUncaught } from './platform/uncaught.ts'
 
 /** Bureau with everything that it needs, not yet open to anybody. */
 export interface OpenedProcess {
@@ -36,6 +41,8 @@ export interface OpenedProcess {
 
 export type Progress = (message: string) => void
 
+const migrationsDirectory = path.resolve(import.meta.dirname, '../migrations')
+
 /** Where the database is, once it is there. */
 export interface ReadyDatabase {
   readonly serverUrl: string
@@ -51,7 +58,7 @@ export async function readyDatabase(config: Config, progress: Progress): Promise
     const migrations = await migrate({
       ownerUrl: found.ownerUrl,
       serverUrl: found.serverUrl,
-      directory: path.resolve(import.meta.dirname, '../migrations'),
+      directory: migrationsDirectory,
       progress,
     })
     return { ...found, migrations }
@@ -104,8 +111,9 @@ async function assemble(
   stops.push(() => db.close())
   const sandbox = config.payments === 'sandbox' ? await openSandbox(config) : undefined
   if (sandbox) stops.push(() => sandbox.close())
-  const ports = await openPorts(config, { db, database, sandbox, log })
+  const ports = await openPorts(config, { db, database, sandbox, log, progress })
   stops.push(() => ports.invalidation.stop())
+  stops.push(() => ports.mail.close())
   const waking = { relay: undefined as Relay | undefined }
   const app = await createApp({
     db,
@@ -113,6 +121,7 @@ async function assemble(
     clock: systemClock,
     business: businessOf(config),
     http: httpSettingsOf(config),
+    migrations: await listMigrations(migrationsDirectory),
     version: productVersion,
     wake: () => waking.relay?.wake(),
   })
@@ -125,17 +134,20 @@ async function assemble(
     sandbox,
     systemContext: (task) => contextFor(task, task),
     serve: async () => {
+      const forget = recordUncaught({ log, errorReports: app.instruments.errorReports })
+      stops.push(async () => forget())
       const relay = startRelay(db, app.events, log)
       waking.relay = relay
       stops.push(relay.stop)
-      const { stop } = await startJobs({
+      const jobs = await startJobs({
         directUrl: database.directUrl,
         tasks: app.tasks,
         jobs: app.jobs,
         contextFor: (task, jobId) => contextFor(task, `job-${jobId}`),
         log,
       })
-      stops.push(stop)
+      stops.push(keepJobProcess({ db, log }, jobs.id).stop)
+      stops.push(jobs.stop)
       const url = await app.http.listen({ host: config.host, port: config.port })
       // Requests end before the roles that they wake: the web server is the first to be closed.
       stops.push(() => closeServer(app.http))
@@ -193,10 +205,11 @@ interface OpenedSoFar {
   readonly database: ReadyDatabase
   readonly sandbox: Sandbox | undefined
   readonly log: Logger
+  readonly progress: Progress
 }
 
 async function openPorts(config: Config, opened: OpenedSoFar): Promise<Ports> {
-  const { db, database, sandbox, log } = opened
+  const { db, database, sandbox, log, progress } = opened
   const secrets = createSecrets(config.secretKey ?? (await keepSecretKey(config.dataDir)))
   return {
     stripe: openProvider(config, sandbox),
@@ -205,8 +218,19 @@ async function openPorts(config: Config, opened: OpenedSoFar): Promise<Ports> {
     passwords: createPasswords(),
     limits: createLimits(db, { scale: config.rateLimitScale, processes: 1, clock: systemClock }),
     invalidation: await startInvalidation({ directUrl: database.directUrl, log }),
+    mail: openMailbox(config, progress),
+    files: await openFileStore({ directory: path.join(config.dataDir, 'documents') }),
+    scanner: config.clamdUrl === undefined ? null : openScanner({ url: config.clamdUrl }),
     log,
   }
+}
+
+/** Without a server, links go to the terminal of whoever develops; never to a log in production. */
+function openMailbox(config: Config, progress: Progress): Mail {
+  const sender = readSender(config.mailFrom, config.publicUrl)
+  if (config.smtpUrl !== undefined) return openMail({ url: config.smtpUrl, sender })
+  if (config.production) return keepMail(sender)
+  return keepMail(sender, ({ to, subject, url }) => progress(`${subject} (${to}): ${url}`))
 }
 
 function openProvider(config: Config, sandbox: Sandbox | undefined): StripePort {
@@ -238,6 +262,11 @@ function businessOf(config: Config): Business {
     publicUrl,
     allowedOrigins,
     registration,
+    uploads: {
+      maxBytes: config.uploadMaxBytes,
+      customerQuotaBytes: config.customerQuotaBytes,
+      storageQuotaBytes: config.storageQuotaBytes,
+    },
   }
 }
 
@@ -247,6 +276,7 @@ function httpSettingsOf(config: Config) {
     allowedOrigins: [config.publicUrl, ...config.allowedOrigins],
     trustProxy: config.trustProxy,
     errorDetail: config.errorDetail,
+    metricsToken: config.metricsToken,
     secureCookies: config.publicUrl.startsWith('https://'),
   }
 }

@@ -40,6 +40,7 @@ const roleUses: Readonly<Record<string, readonly string[]>> = {
     // A hot write is one statement: it holds the event's row and the job's beside its own.
     'platform/outbox.ts',
     'platform/jobs.ts',
+    'platform/job-queue.ts',
     'platform/context.ts',
     'platform/events.ts',
   ],
@@ -79,9 +80,7 @@ const packageOwners: Readonly<Record<string, RegExp>> = {
   'file-type': /^platform\/file-type\.ts$/,
   'prom-client': /^platform\/metrics\.ts$/,
   otpauth: /^platform\/one-time-codes\.ts$/,
-  'content-disposition': /^http\//,
   'range-parser': /^http\//,
-  'rate-limiter-flexible': /^platform\/limits\.ts$/,
   '@bureau/stripe-sandbox': /^main\.ts$/,
   // Identity hashes the tokens that it keeps and draws the ones that it hands out.
   'node:crypto': /^(kernel|platform|http)\/|^main\.ts$|^modules\/identity\/usecases(\.ts|\/)/,
@@ -94,9 +93,15 @@ const packageOwners: Readonly<Record<string, RegExp>> = {
   // In config/ only to tell an address from another word; clamd is spoken to over a socket.
   'node:net': /^platform\/(embedded-database\/|scanner\.ts$)|^main\.ts$|^config\//,
   'node:module': /^platform\/(passwords\.ts$|embedded-database\/)/,
+  // How late the event loop is.
+  'node:perf_hooks': /^platform\/traffic\.ts$/,
   // Whoever comes second to a checkout waits for the first one's payment object.
   'node:timers/promises': /^platform\/|^(main|cli)\.ts$|^modules\/checkout\/usecases\//,
   'node:util': /./,
+  'node:stream': /^(platform|http)\//,
+  'node:http': /^http\//,
+  // To look at one small part of an office file, and to draw the pictures of the demo.
+  'node:zlib': /^platform\/office-file\.ts$|^demo\//,
   'node:events': /^(platform|http)\/|^main\.ts$/,
 }
 
@@ -112,7 +117,10 @@ const mutualTypes: Readonly<Record<string, string>> = {
   'platform/context.ts platform/limits.ts': 'a context carries the ports',
   'platform/context.ts platform/tokens.ts': 'a context carries the ports',
   'platform/context.ts platform/stripe.ts': 'a context carries the ports',
+  'platform/context.ts platform/subjects.ts': 'a context carries them, and they take one',
   'platform/context.ts platform/invalidation.ts': 'a context carries the ports',
+  'platform/context.ts platform/instruments.ts':
+    'a context carries them, and whatever they look at is given one',
 }
 
 const files = listFiles(serverSource, isProductFile)

@@ -1,8 +1,8 @@
-import { execFile } from 'node:child_process'
 import { readFile } from 'node:fs/promises'
 import path from 'node:path'
-import { promisify } from 'node:util'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { eventually } from './support/eventually.ts'
+import { startMailServer, type MailServer, type ReceivedMail } from './support/mail-server.ts'
 import {
   cleanUp,
   makeFolder,
@@ -10,38 +10,30 @@ import {
   startTimeoutMs,
   type Running,
 } from './support/process.ts'
+import { openShell } from './support/shell.ts'
 
 const repository = path.resolve(import.meta.dirname, '../..')
 
-/** The commands that a page shows, as one script: what it says to type is what is run. */
-async function scriptOf(page: string, bureau: Running): Promise<string> {
+/** The commands that a page shows, block by block: what it says to type is what is run. */
+async function blocksOf(page: string, bureau: Running): Promise<string[]> {
   const text = await readFile(path.join(repository, page), 'utf8')
   const blocks = [...text.matchAll(/^```bash\n(.*?)^```/gms)].map(([, block = '']) => block)
   expect(blocks.length).toBeGreaterThan(0)
-  return blocks.join('\n').replaceAll(/(http:\/\/)?localhost:3000/g, bureau.url)
+  return blocks.map((block) => block.replaceAll(/(http:\/\/)?localhost:3000/g, bureau.url))
 }
 
-async function runScript(script: string): Promise<string> {
-  const cwd = await makeFolder()
-  const { stdout } = await promisify(execFile)('bash', ['-eu', '-o', 'pipefail', '-c', script], {
-    cwd,
-  })
-  return stdout
-}
-
-describe('the pages for newcomers', () => {
+describe('README.md', () => {
   let bureau: Running
   beforeAll(async () => {
-    bureau = await startBureau({
-      DATA_DIR: await makeFolder(),
-      ADMIN_EMAIL: 'owner@example.com',
-      ADMIN_PASSWORD: 'seven quiet otters',
-    })
+    bureau = await startBureau({ DATA_DIR: await makeFolder() })
   }, startTimeoutMs)
   afterAll(cleanUp, startTimeoutMs)
 
-  test('README.md buys a service with the command that it shows, and shows its reply', async () => {
-    const reply = JSON.parse(await runScript(await scriptOf('README.md', bureau))) as object
+  test('buys a service with the command that it shows, and shows its reply', async () => {
+    const shell = openShell(await makeFolder())
+    const [command = ''] = await blocksOf('README.md', bureau)
+    const reply = JSON.parse(await shell.run(command)) as object
+    await shell.close()
     expect(reply).toMatchObject({
       order: { status: 'confirmed', paymentStatus: 'paid', case: { status: 'new' } },
       payment: { status: 'succeeded' },
@@ -50,16 +42,89 @@ describe('the pages for newcomers', () => {
     const [, shown = ''] = /^```json\n(.*?)^```/ms.exec(page) ?? []
     expect(shapeOf(reply)).toMatchObject(shapeOf(JSON.parse(shown)))
   })
+})
 
-  test('docs/guides/first-order.md leads from the empty shelf to the open case', async () => {
-    const printed = await runScript(await scriptOf('docs/guides/first-order.md', bureau))
-    expect(printed.trim().split('\n')).toEqual([
-      'insufficient_funds',
-      '"paymentStatus":"paid"',
-      expect.stringMatching(/^B-\d+$/),
-      'new',
-    ])
-  })
+/** What each block of the page prints, and the subjects of the mails that follow it. */
+const lifeOfAnOrder: readonly { prints: readonly unknown[]; mails: readonly RegExp[] }[] = [
+  { prints: [], mails: [] },
+  { prints: [], mails: [] },
+  {
+    prints: ['insufficient_funds'],
+    mails: [/^Welcome to /, /confirm your e-mail/, /^We have received your order B-/],
+  },
+  {
+    prints: ['"paymentStatus":"paid"', expect.stringMatching(/^B-\d+$/)],
+    mails: [/^Payment received for order B-/, /^Work on your order B-\d+ has begun/],
+  },
+  { prints: ['waiting_customer'], mails: [/^New message about C-/] },
+  { prints: ['open'], mails: [] },
+  { prints: ['Class 9: calculating machines', 'accepted', 'in_progress'], mails: [] },
+  { prints: ['resolved', 'completed'], mails: [/^Resolved: C-/] },
+  {
+    prints: [
+      'welcome',
+      'verify_email',
+      'order_received',
+      'payment_confirmed',
+      'case_opened',
+      'staff_replied',
+      'case_resolved',
+    ],
+    mails: [],
+  },
+]
+
+describe('docs/guides/first-order.md', () => {
+  let bureau: Running
+  let mailServer: MailServer
+  beforeAll(async () => {
+    mailServer = await startMailServer()
+    bureau = await startBureau({
+      DATA_DIR: await makeFolder(),
+      ADMIN_EMAIL: 'owner@example.com',
+      ADMIN_PASSWORD: 'seven quiet otters',
+      SMTP_URL: mailServer.url,
+      MAIL_FROM: 'Office <office@example.com>',
+    })
+  }, startTimeoutMs)
+  afterAll(async () => {
+    await cleanUp()
+    await mailServer.close()
+  }, startTimeoutMs)
+
+  test(
+    'leads an order from the empty shelf to its completion, and each mail to its reader',
+    async () => {
+      const blocks = await blocksOf('docs/guides/first-order.md', bureau)
+      expect(blocks.length).toBe(lifeOfAnOrder.length)
+      const shell = openShell(await makeFolder())
+      const received = (): ReceivedMail[] =>
+        mailServer.mails.filter(({ to }) => to.includes('ada@example.com'))
+      let seen = 0
+      for (const [index, { prints, mails }] of lifeOfAnOrder.entries()) {
+        const printed = (await shell.run(blocks[index] ?? '')).split('\n').filter(Boolean)
+        // Mails of one moment may be queued in either order.
+        expect(printed).toEqual(expect.arrayContaining([...prints]))
+        expect(printed).toHaveLength(prints.length)
+        await eventually(() => {
+          const subjects = received()
+            .slice(seen)
+            .map(({ parsed }) => parsed.subject)
+          expect(subjects).toHaveLength(mails.length)
+          for (const mail of mails) expect(subjects).toContainEqual(expect.stringMatching(mail))
+        })
+        seen += mails.length
+      }
+      await shell.close()
+      expect(received()).toHaveLength(seen)
+      for (const { from, to, parsed, raw } of received()) {
+        expect([from, to]).toEqual(['office@example.com', ['ada@example.com']])
+        expect(parsed.text).toContain('Ada Lovelace')
+        expect(raw).not.toContain('Classes 9 and 42')
+      }
+    },
+    startTimeoutMs,
+  )
 })
 
 /** The same with each id, number, token and time as its type: what differs from run to run. */

@@ -255,6 +255,7 @@ describe('the serving role', () => {
       log: createLogger('silent'),
     })
     try {
+      expect(jobs.id).not.toBe('')
       await server.query('begin')
       await server.query(`select graphile_worker.add_job('note', '{"lost":true}')`)
       await server.query('rollback')

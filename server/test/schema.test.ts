@@ -23,6 +23,7 @@ const machinery = new Set([
 const uniqueIndexes: Readonly<Record<string, string>> = {
   orders_number_key: 'a belt: the number comes from a sequence, and nobody catches the error',
   cases_number_key: 'a belt: the number comes from a sequence, and nobody catches the error',
+  documents_key_key: 'a belt: 160 random bits, and nobody catches the error',
   signing_keys_period: 'a small table of the machinery: all nodes agree on one key a period',
 }
 

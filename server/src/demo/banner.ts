@@ -68,13 +68,18 @@ function logins({ demo, namedAdmin }: Prepared): string[] {
 }
 
 function demoLogins({ staff, customers, password }: DemoLogins): string[] {
-  const [first = '', ...others] = staff
-  const names = others.map((email) => email.replace(/@.*/, ''))
   return [
-    labelled('Staff', `${first}, and ${names.join(', ')} there too`),
-    labelled('Customers', customers.join(', ')),
+    labelled('Staff', neighbours(staff)),
+    labelled('Customers', neighbours(customers)),
     labelled('Password', `${password} for each of them`),
   ]
+}
+
+/** The first address in full; of the others, which have the same host, what stands before it. */
+function neighbours([first = '', ...others]: readonly string[]): string {
+  if (others.length === 0) return first
+  const names = others.map((email) => email.replace(/@.*/, ''))
+  return `${first}, and ${names.join(', ')} there too`
 }
 
 function purchase(url: string, service: Service): string[] {

@@ -1,165 +1,292 @@
-import type { Customer } from './people.ts'
+import {
+  accepts,
+  mails,
+  moves,
+  orderOf,
+  orders,
+  outstandingOf,
+  pays,
+  refunds,
+  rejects,
+  remarks,
+  resolves,
+  sends,
+  takes,
+  turns,
+  writes,
+  type Plot,
+} from './acts.ts'
+import { letter, memo, scan, sketch, table } from './papers.ts'
+import { demoGuests } from './people.ts'
 
-/** One order of the demo and what became of it. Days count back from the start that seeds. */
-export interface OrderStory {
-  readonly customer: Customer
-  readonly daysAgo: number
-  readonly items: readonly OrderedItem[]
-  readonly note?: string
-  /** A bank transfer some hours later: of the whole, of half of it as a deposit, or none yet. */
-  readonly pays: 'all' | 'half' | 'nothing'
-  readonly steps: readonly OrderStep[]
-  readonly work?: CaseWork
-}
-
-export interface OrderedItem {
-  readonly slug: string
-  readonly quantity?: number
-  readonly level?: 'standard' | 'plus'
-  readonly answers?: Readonly<Record<string, string>>
-}
-
-export interface OrderStep {
-  readonly daysAgo: number
-  readonly status: 'in_progress' | 'on_hold' | 'completed' | 'cancelled'
-  readonly reason?: string
-  readonly refund?: 'full'
-}
-
-/** What the agent does with the case that the paid order opened. */
-export interface CaseWork {
-  readonly daysAgo: number
-  readonly priority?: 'high' | 'urgent'
-  readonly tags?: readonly string[]
-  readonly status?: 'open' | 'waiting_customer' | 'waiting_third_party'
-  readonly notes: readonly { readonly visibility: 'internal' | 'public'; readonly body: string }[]
-  readonly resolution?: string
-}
-
-export const demoOrders: readonly OrderStory[] = [
+/** The orders of the demo, and what became of each with its case. */
+export const orderPlots: readonly Plot[] = [
   {
     customer: 'amelia',
-    daysAgo: 12,
-    items: [
-      {
-        slug: 'uk-company-formation',
-        level: 'plus',
-        answers: { companyName: 'Hart Botanicals Ltd', directors: 'Amelia Hart' },
-      },
-      { slug: 'registered-office', level: 'standard' },
-    ],
-    pays: 'all',
-    steps: [
-      { daysAgo: 11.5, status: 'in_progress' },
-      { daysAgo: 10, status: 'completed' },
-    ],
-    work: {
-      daysAgo: 11.4,
-      status: 'open',
-      notes: [
-        { visibility: 'internal', body: 'The name is free. Filed with Companies House.' },
-        { visibility: 'public', body: 'Your application is filed. We expect the answer tomorrow.' },
-      ],
-      resolution: 'Hart Botanicals Ltd is on the register, and its office is in place.',
-    },
-  },
-  {
-    customer: 'joseph',
-    daysAgo: 11,
-    items: [{ slug: 'annual-accounts', level: 'standard', answers: { yearEnd: '31 August' } }],
-    pays: 'all',
-    steps: [{ daysAgo: 9, status: 'in_progress' }],
-    work: {
-      daysAgo: 9,
-      priority: 'urgent',
-      tags: ['year end'],
-      status: 'waiting_third_party',
-      notes: [{ visibility: 'internal', body: 'The bank has promised the missing statement.' }],
-    },
-  },
-  {
-    customer: 'lucia',
-    daysAgo: 9,
-    items: [{ slug: 'skilled-worker-visa', level: 'plus', answers: { nationality: 'Italian' } }],
-    note: 'Called first; prefers e-mail from now on.',
-    pays: 'all',
-    steps: [
-      { daysAgo: 7, status: 'in_progress' },
-      { daysAgo: 5, status: 'on_hold', reason: 'The certificate of sponsorship is missing.' },
-    ],
-    work: {
-      daysAgo: 5,
-      priority: 'high',
-      tags: ['documents'],
-      status: 'waiting_customer',
-      notes: [
+    acts: [
+      orders(40, [
         {
-          visibility: 'public',
-          body: 'Please send us the number of your certificate of sponsorship.',
+          slug: 'uk-company-formation',
+          level: 'plus',
+          answers: { companyName: 'Hart Botanicals Ltd', directors: 'Amelia Hart' },
         },
-      ],
-    },
+        { slug: 'registered-office', level: 'standard' },
+      ]),
+      pays(39.9),
+      sends(39.8, 'customer', scan('passport.png'), { label: 'Passport' }),
+      sends(39.7, 'customer', scan('gas-bill.png'), { label: 'Proof of address' }),
+      takes(39.5, 'agent'),
+      turns(39.4, 'agent', 'open'),
+      moves(39.3, { status: 'in_progress' }),
+      accepts(39.2, 'agent', 'passport.png'),
+      rejects(39.1, 'agent', 'gas-bill.png', 'The bill is older than three months.'),
+      turns(39, 'agent', 'waiting_customer'),
+      sends(
+        38.5,
+        'customer',
+        letter('council-tax.pdf', 'Council tax for this year', [
+          'Ms Amelia Hart, 14 Orchard Row, Leeds',
+          'Band C, due in ten instalments of £172.00',
+        ]),
+        { label: 'Proof of address' },
+      ),
+      writes(38.4, 'customer', 'Here is the newest that I have.', 'council-tax.pdf'),
+      accepts(38.3, 'agent', 'council-tax.pdf'),
+      sends(
+        38.2,
+        'agent',
+        memo('name-check.txt', [
+          'Hart Botanicals Ltd: free.',
+          'Hart Botanics Ltd (Bristol, dissolved): no objection is to be expected.',
+        ]),
+        { to: 'case', isInternal: true },
+      ),
+      remarks(38.1, 'agent', 'The name is free. Filed with Companies House.', 'name-check.txt'),
+      writes(38, 'agent', 'Your application is filed. We expect the answer tomorrow.'),
+      sends(
+        36.2,
+        'agent',
+        letter('certificate.pdf', 'Certificate of incorporation', [
+          'Hart Botanicals Ltd is this day incorporated as a private company,',
+          'limited by shares, with its registered office in England and Wales.',
+        ]),
+        { label: 'Certificate of incorporation' },
+      ),
+      accepts(36.1, 'manager', 'certificate.pdf'),
+      writes(36, 'agent', 'Congratulations! Here is your certificate.', 'certificate.pdf'),
+      resolves(35.9, 'agent', {
+        outcome: 'completed',
+        summary: 'Hart Botanicals Ltd is on the register, and its office is in place.',
+      }),
+      moves(35.8, { status: 'completed' }),
+      turns(21.9, 'bureau', 'closed'),
+    ],
+  },
+  {
+    customer: 'noah',
+    acts: [
+      orders(32, [{ slug: 'certified-translation', level: 'standard', quantity: 4 }]),
+      pays(31.8),
+      takes(31.5, 'former'),
+      turns(31.4, 'former', 'open'),
+      moves(31.3, { status: 'in_progress' }),
+      writes(30, 'former', 'Three pages are translated. The fourth was blank: we refund it.'),
+      moves(29.5, { status: 'completed' }),
+      refunds(29.3, 4500, 'One page less than was ordered'),
+      resolves(29, 'former', {
+        outcome: 'completed',
+        summary: 'Three certified pages are in the post, and the fourth is refunded.',
+      }),
+      turns(15, 'bureau', 'closed'),
+    ],
   },
   {
     customer: 'joseph',
-    daysAgo: 8,
-    items: [{ slug: 'terms-and-conditions', level: 'standard' }],
-    pays: 'nothing',
-    steps: [{ daysAgo: 6, status: 'cancelled', reason: 'The customer changed their plans.' }],
+    acts: [
+      orders(26, [
+        { slug: 'annual-accounts', level: 'standard', answers: { yearEnd: '31 August' } },
+      ]),
+      pays(25.9),
+      takes(25, 'former', { tags: ['year end'] }),
+      turns(24.9, 'former', 'open'),
+      moves(24, { status: 'in_progress' }),
+      sends(
+        20,
+        'customer',
+        table('bank-statement.csv', [
+          ['date', 'text', 'amount'],
+          ['3 August', 'Opening balance', '4180.12'],
+          ['14 August', 'Wholesale Fabrics', '-612.40'],
+          ['28 August', 'Shop takings', '1944.75'],
+        ]),
+        { to: 'nothing', label: 'August' },
+      ),
+      writes(19.9, 'customer', 'August. July is still with the bank.', 'bank-statement.csv'),
+      takes(14.5, 'agent', { priority: 'urgent', tags: ['year end'] }),
+      turns(14.4, 'agent', 'waiting_third_party'),
+      remarks(14.3, 'agent', 'Taken over from Rowan. The bank has promised the statement of July.'),
+    ],
   },
   {
     customer: 'lucia',
-    daysAgo: 7,
-    items: [{ slug: 'apostille', quantity: 2 }],
-    pays: 'all',
-    steps: [
-      {
-        daysAgo: 6,
+    acts: [
+      orders(
+        20,
+        [{ slug: 'skilled-worker-visa', level: 'plus', answers: { nationality: 'Italian' } }],
+        'Called first; prefers e-mail from now on.',
+      ),
+      pays(19.5),
+      takes(19, 'agent', { priority: 'high', tags: ['documents'] }),
+      turns(18.9, 'agent', 'open'),
+      moves(18.5, { status: 'in_progress' }),
+      sends(18, 'customer', scan('passport-lucia.png'), { label: 'Passport' }),
+      sends(
+        17.9,
+        'customer',
+        letter('job-offer.pdf', 'Offer of employment', [
+          'Dear Ms Romano, we offer you the position of structural engineer.',
+          'Start: as soon as your visa allows. Salary: £46,200 a year.',
+        ]),
+        { label: 'Certificate of Sponsorship' },
+      ),
+      accepts(17, 'agent', 'passport-lucia.png'),
+      rejects(
+        16.9,
+        'agent',
+        'job-offer.pdf',
+        'This is the offer. We need the certificate that your employer has from the Home Office.',
+      ),
+      writes(
+        16.8,
+        'agent',
+        'Please send us your certificate of sponsorship; your employer knows its number.',
+      ),
+      turns(16.7, 'agent', 'waiting_customer'),
+      moves(16.6, { status: 'on_hold', reason: 'The certificate of sponsorship is missing.' }),
+    ],
+  },
+  {
+    customer: 'joseph',
+    acts: [
+      orders(18, [{ slug: 'terms-and-conditions', level: 'standard' }]),
+      moves(16, { status: 'cancelled', reason: 'The customer changed their plans.' }),
+    ],
+  },
+  {
+    customer: 'lucia',
+    acts: [
+      orders(13, [{ slug: 'apostille', quantity: 2 }]),
+      pays(12.9),
+      takes(12.5, 'manager'),
+      moves(12, {
         status: 'cancelled',
         reason: 'The documents need no apostille after all.',
         refund: 'full',
-      },
+      }),
+      resolves(11.9, 'manager', {
+        outcome: 'declined',
+        summary: 'Documents of this kind are accepted without an apostille; all is refunded.',
+      }),
     ],
   },
   {
     customer: 'noah',
-    daysAgo: 6,
-    items: [{ slug: 'logo-design', level: 'plus', answers: { colours: 'Blue and sand' } }],
-    pays: 'all',
-    steps: [{ daysAgo: 4, status: 'in_progress' }],
-    work: {
-      daysAgo: 4,
-      status: 'open',
-      notes: [{ visibility: 'public', body: 'The first three drafts come on Thursday.' }],
-    },
+    acts: [
+      orders(10, [{ slug: 'logo-design', level: 'plus', answers: { colours: 'Blue and sand' } }]),
+      pays(9.9),
+      takes(9, 'manager', { tags: ['design'] }),
+      turns(8.9, 'manager', 'open'),
+      moves(8.8, { status: 'in_progress' }),
+      sends(4, 'manager', sketch('first-draft.png'), { label: 'First draft' }),
+      writes(3.9, 'manager', 'The first of three drafts. What do you think?', 'first-draft.png'),
+      writes(3.2, 'customer', 'Lovely! Could the wave be a little calmer?'),
+    ],
   },
   {
     customer: 'amelia',
-    daysAgo: 5,
-    items: [{ slug: 'vat-registration' }],
-    pays: 'all',
-    steps: [],
+    acts: [orders(9, [{ slug: 'vat-registration' }]), pays(8.7)],
+  },
+  {
+    customer: 'amelia',
+    acts: [
+      orders(8.95, [{ slug: 'vat-registration' }]),
+      pays(8.6),
+      takes(8.2, 'agent', { priority: 'low' }),
+      moves(8.1, { status: 'cancelled', reason: 'It was ordered twice.', refund: 'full' }),
+      resolves(8, 'agent', {
+        outcome: 'duplicate',
+        summary: 'You had ordered it twice: we work on the first order and refund this one.',
+      }),
+    ],
   },
   {
     customer: 'hannah',
-    daysAgo: 4,
-    items: [{ slug: 'business-website', level: 'standard' }],
-    note: 'Half now, half before the work begins.',
-    pays: 'half',
-    steps: [],
+    acts: [
+      orders(
+        7.5,
+        [{ slug: 'business-website', level: 'standard' }],
+        'Half now, half before the work begins.',
+      ),
+      pays(7, 'half'),
+      mails(6.5, (stage) => ({
+        template: 'message',
+        to: demoGuests.hannah,
+        customerId: orderOf(stage).customer.id,
+        aboutId: orderOf(stage).id,
+        data: {
+          subject: 'Our call on Thursday',
+          text:
+            'We look forward to talking about your website on Thursday at ten.\n\n' +
+            'Please think of three websites that you like, and of one that you do not.',
+          html: null,
+        },
+      })),
+    ],
+  },
+  {
+    customer: 'joseph',
+    acts: [
+      orders(6, [{ slug: 'registered-office', level: 'plus' }]),
+      pays(5.8),
+      sends(5.5, 'customer', scan('driving-licence.png'), { label: 'Proof of identity' }),
+      takes(5, 'admin'),
+      turns(4.9, 'admin', 'open'),
+      moves(4.8, { status: 'in_progress' }),
+    ],
   },
   {
     customer: 'yusuf',
-    daysAgo: 2,
-    items: [{ slug: 'certified-translation', level: 'plus', quantity: 6 }],
-    pays: 'nothing',
-    steps: [],
+    acts: [
+      orders(3, [{ slug: 'certified-translation', level: 'plus', quantity: 6 }]),
+      mails(2.9, (stage) => ({
+        template: 'payment_failed',
+        to: demoGuests.yusuf,
+        customerId: orderOf(stage).customer.id,
+        aboutId: orderOf(stage).id,
+        data: {
+          name: demoGuests.yusuf.name,
+          orderNumber: orderOf(stage).number,
+          outstanding: outstandingOf(stage),
+          keptUntil: null,
+        },
+      })),
+      sends(2.5, 'customer', scan('birth-certificate.png'), { label: 'Page 1 of 6' }),
+    ],
   },
   {
     customer: 'noah',
-    daysAgo: 1,
-    items: [{ slug: 'trade-mark', level: 'standard', answers: { mark: 'Clarke & Tide' } }],
-    pays: 'all',
-    steps: [],
+    acts: [
+      orders(1, [{ slug: 'trade-mark', level: 'standard', answers: { mark: 'Clarke & Tide' } }]),
+      pays(0.9),
+      sends(
+        0.8,
+        'customer',
+        letter('goods-and-services.pdf', 'Clarke & Tide', [
+          'Class 3: soaps, and oils for the skin',
+          'Class 35: retail of these, in shops and online',
+        ]),
+        { label: 'Goods and services' },
+      ),
+    ],
   },
 ]

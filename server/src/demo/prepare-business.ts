@@ -5,7 +5,7 @@ import { createSetupToken, ensureFirstAdmin, findUserByEmail } from '../modules/
 import type { AppContext } from '../platform/context.ts'
 import { showcaseSlug } from './catalogue.ts'
 import { demoPasswordOf } from './demo-password.ts'
-import { demoCustomers, demoStaff } from './people.ts'
+import { demoCustomers, demoNewcomer, demoStaff } from './people.ts'
 import { seedBusiness } from './seed-business.ts'
 
 /** What a start found or made, for whoever tells the operator. */
@@ -66,7 +66,7 @@ async function findDemoLogins(ctx: AppContext): Promise<DemoLogins | undefined> 
   }
   return {
     staff: demoStaff.map(({ email }) => email),
-    customers: Object.values(demoCustomers).map(({ email }) => email),
+    customers: [...Object.values(demoCustomers), demoNewcomer].map(({ email }) => email),
     password,
   }
 }

@@ -1,4 +1,5 @@
 import { AppError } from '../kernel/errors.ts'
+import { newKey } from '../kernel/id.ts'
 import type { PageRequest } from '../kernel/page.ts'
 import { listCategories, listServices } from '../modules/catalog/index.ts'
 import { lockStaffRoster } from '../modules/identity/index.ts'
@@ -7,7 +8,7 @@ import type { AppContext } from '../platform/context.ts'
 import type { Tx } from '../platform/database.ts'
 import { publishCatalogue } from './catalogue.ts'
 import { demoPasswordOf } from './demo-password.ts'
-import { demoLoginCount, introducePeople } from './people.ts'
+import { demoLoginCount, introducePeople, scene } from './people.ts'
 import { tellStory } from './story.ts'
 
 /** Another starter seeds meanwhile: so often is it waited for, three seconds each time. */
@@ -21,14 +22,11 @@ const maxWaits = 20
  */
 export async function seedBusiness(ctx: AppContext): Promise<boolean> {
   if (!(await isEmpty(ctx))) return false
-  const password = demoPasswordOf(ctx.secrets)
   // Hashing takes its time, which no transaction should.
-  const hashes = await Promise.all(
-    Array.from({ length: demoLoginCount }, () => ctx.passwords.hash(password)),
-  )
+  const passwords = await hashPasswords(ctx)
   for (let wait = 1; ; wait += 1) {
     try {
-      return await seedOnce(ctx, { password, hashes })
+      return await seedOnce(ctx, passwords)
     } catch (error) {
       if (isTaken(error)) return false
       if (!isBusy(error) || wait >= maxWaits) throw error
@@ -46,17 +44,29 @@ export async function isEmpty(ctx: AppContext): Promise<boolean> {
 
 interface Passwords {
   readonly password: string
-  /** One for each login. */
+  /** Of the password, one for each login. */
   readonly hashes: readonly string[]
+  /** Of something that nobody knows, for a login that has no password yet. */
+  readonly nobodys: string
 }
 
-async function seedOnce(ctx: AppContext, { password, hashes }: Passwords): Promise<boolean> {
+async function hashPasswords(ctx: AppContext): Promise<Passwords> {
+  const password = demoPasswordOf(ctx.secrets)
+  const hash = (text: string): Promise<string> => ctx.passwords.hash(text)
+  const [hashes, nobodys] = await Promise.all([
+    Promise.all(Array.from({ length: demoLoginCount }, () => hash(password))),
+    hash(newKey()),
+  ])
+  return { password, hashes, nobodys }
+}
+
+async function seedOnce(ctx: AppContext, passwords: Passwords): Promise<boolean> {
   const seeded = await ctx.db.transaction(async (tx) => {
     await lockStaffRoster(tx)
-    const inside = contextWithin(ctx, tx, [...hashes])
+    const inside = contextWithin(ctx, tx, passwords)
     if (!(await isEmpty(inside))) return false
-    const services = await publishCatalogue(inside)
-    const people = await introducePeople(inside, password)
+    const people = await introducePeople(inside, passwords.password)
+    const services = await publishCatalogue(scene(inside, publishedDaysAgo))
     await tellStory(inside, { services, people })
     return true
   })
@@ -64,17 +74,33 @@ async function seedOnce(ctx: AppContext, { password, hashes }: Passwords): Promi
   return seeded
 }
 
+const publishedDaysAgo = 70
+
 /**
  * The context in which use-cases run as parts of one transaction, which they join as if it were
- * their own. The hashes that they need were made before.
+ * their own. The hashes that they need were made before, and what an operator has set up for the
+ * public does not stand in the way: who registers, how much is uploaded, that it is scanned.
  */
-function contextWithin(ctx: AppContext, tx: Tx, hashes: string[]): AppContext {
+function contextWithin(ctx: AppContext, tx: Tx, { password, ...made }: Passwords): AppContext {
+  const hashes = [...made.hashes]
+  const hash = async (text: string): Promise<string> =>
+    text === password ? takeFrom(hashes) : made.nobodys
   return {
     ...ctx,
     db: { ...ctx.db, ...tx, kind: 'pool', transaction: (work) => work(tx) },
-    passwords: { ...ctx.passwords, hash: async () => takeFrom(hashes) },
+    business: { ...ctx.business, registration: 'open', uploads: unbounded },
+    passwords: { ...ctx.passwords, hash },
+    // Whoever signed in did so long ago: nobody is handed a token, and no key is read for one.
+    tokens: { ...ctx.tokens, sign: async () => '' },
     limits: { ...ctx.limits, spend: async () => unlimited },
+    scanner: null,
   }
+}
+
+const unbounded = {
+  maxBytes: Number.MAX_SAFE_INTEGER,
+  customerQuotaBytes: Number.MAX_SAFE_INTEGER,
+  storageQuotaBytes: undefined,
 }
 
 /** The story's own visitors are no strangers who have to be held back. */

@@ -1,6 +1,7 @@
 import { Type, type TObject, type TSchema } from 'typebox'
-import type { AnyContract, Endpoint, ListContract } from './endpoint.ts'
 import { defaultLimit, maxLimit } from './cursor.ts'
+import { sendsFile } from './download.ts'
+import type { AnyContract, Endpoint, ListContract } from './endpoint.ts'
 import { compileValidator } from './validation.ts'
 
 /** An endpoint with everything that start-up can make once: validators and reply schemas. */
@@ -28,9 +29,11 @@ export function compileEndpoint(endpoint: Endpoint): ServedEndpoint {
       // Without a schema there is no body: what is sent all the same is not dropped in silence.
       body: contract.rawBody ? undefined : compileValidator(contract.body ?? nothing, 'body'),
     },
-    replySchemas: Object.fromEntries(
-      statusesOf(contract).map((status) => [String(status), replySchemaOf(contract)]),
-    ),
+    replySchemas: sendsFile(contract)
+      ? {}
+      : Object.fromEntries(
+          statusesOf(contract).map((status) => [String(status), replySchemaOf(contract)]),
+        ),
     secretPaths: findSecrets(contract.reply),
   }
 }

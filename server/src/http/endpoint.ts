@@ -3,6 +3,7 @@ import type { ErrorKind } from '../kernel/errors.ts'
 import type { Page, PageRequest } from '../kernel/page.ts'
 import type { Permission } from '../kernel/permissions.ts'
 import type { AppContext } from '../platform/context.ts'
+import type { Upload } from '../platform/files.ts'
 import type { LimitPolicyName } from '../platform/limits.ts'
 
 export type Method = 'GET' | 'POST' | 'PATCH' | 'DELETE'
@@ -10,9 +11,17 @@ export type Method = 'GET' | 'POST' | 'PATCH' | 'DELETE'
 /**
  * Who may call: anybody, or the holder of any of these grants. A customer sees only own things
  * (404 otherwise, in the use-case); a permission needs a staff token that has it; `order-token` is
- * the header `X-Order-Token`.
+ * the header `X-Order-Token`, `metrics-token` the bearer token that the operator gave a scraper,
+ * `signed-link` a signature in the address, which the use-case verifies.
  */
-export type Access = 'public' | readonly (Permission | 'customer' | 'staff' | 'order-token')[]
+export type Access = 'public' | readonly Grant[]
+export type Grant =
+  | Permission
+  | 'customer'
+  | 'staff'
+  | 'order-token'
+  | 'metrics-token'
+  | 'signed-link'
 
 /** What a list may be asked for, beside its filters. */
 export interface ListContract {
@@ -55,18 +64,31 @@ export interface Contract<
   readonly reply: R
   /** Of the usual success; 200 when absent. */
   readonly status?: 200 | 201 | 202 | 204
-  /** Other successful statuses of the same shape, such as 202. */
+  /** Media types beside JSON that a reply may have where the client prefers them. */
+  readonly alsoProduces?: readonly string[]
+  /** Other statuses of the same shape, such as 202. */
   readonly alsoStatus?: readonly number[]
   /** The expected failures of this endpoint, beside those that any can answer with. */
   readonly errors?: readonly ErrorKind[]
+  /** A tighter limit by address; without one, 600 a minute by account or else by address. */
   readonly limit?: LimitPolicyName
-  /** Public catalogue replies may be kept by shared caches; all else is `no-store`. */
+  /**
+   * What is sent to those without a token is kept in memory until the catalogue changes, and by
+   * shared caches for a moment: it must show nothing but the catalogue. All else is `no-store`.
+   */
   readonly cache?: 'public'
   /** Every POST and PATCH says how a repeated key is answered, or that it takes none. */
   readonly idempotency?: Idempotency<Static<R>> | 'none'
   /** The body as bytes, unparsed: a signature is computed over it. */
   readonly rawBody?: true
+  /** The body is a form: its fields are `body`, and its one file is received before the call. */
+  readonly upload?: UploadContract
   readonly example: Example
+}
+
+export interface UploadContract {
+  /** Throws before a byte is read, where it is plain already that the file will not be kept. */
+  admit(ctx: AppContext): Promise<void>
 }
 
 export interface Input<P, Q, B> {
@@ -91,6 +113,8 @@ export interface HttpFacts {
   readonly cookies: Readonly<Record<string, string | undefined>>
   readonly headers: Readonly<Record<string, string | string[] | undefined>>
   readonly rawBody: Buffer | undefined
+  /** The file of an endpoint that takes one: it is forgotten after the call, unless it was kept. */
+  readonly upload: Upload | undefined
 }
 
 export interface Cookie {
@@ -123,6 +147,11 @@ export function answer<Body>(
     headers: more.headers ?? {},
     cookies: more.cookies ?? [],
   }
+}
+
+/** A reply that is no JSON and is sent as it is; the contract names its type in `alsoProduces`. */
+export function textAnswer(text: string, contentType: string): Answer<never> {
+  return answer<never>(text as never, { headers: { 'Content-Type': contentType } })
 }
 
 export function isAnswer(value: unknown): value is Answer<unknown> {

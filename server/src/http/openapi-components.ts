@@ -167,6 +167,22 @@ const parameters = {
     schema: { type: 'string' },
     example: '"3-staff"',
   },
+  range: {
+    name: 'Range',
+    in: 'header',
+    required: false,
+    description: 'One range of bytes; several at once are answered with the whole.',
+    schema: { type: 'string' },
+    example: 'bytes=0-1023',
+  },
+  ifRange: {
+    name: 'If-Range',
+    in: 'header',
+    required: false,
+    description: 'The `ETag` of what you have a part of: the whole when it is another file.',
+    schema: { type: 'string' },
+    example: '"9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"',
+  },
 } as const
 
 const headers = {
@@ -199,6 +215,17 @@ const headers = {
   'Idempotent-Replayed': {
     description: '`true` where the reply is the kept one of an earlier request.',
     schema: { type: 'string', enum: ['true'] },
+  },
+  'Content-Disposition': {
+    description: '`attachment`, with the name of the file (RFC 6266, RFC 8187).',
+    schema: { type: 'string' },
+    example: 'attachment; filename="passport.pdf"',
+  },
+  'Accept-Ranges': { description: 'Parts can be asked for.', schema: { type: 'string' } },
+  'Content-Range': {
+    description: 'Which part of how much this is.',
+    schema: { type: 'string' },
+    example: 'bytes 0-1023/4096',
   },
   'WWW-Authenticate': {
     description: 'How to authenticate.',
@@ -238,6 +265,12 @@ const securitySchemes = {
     in: 'header',
     name: 'Stripe-Signature',
     description: "Stripe's signature over the bytes of the body.",
+  },
+  signedLink: {
+    type: 'apiKey',
+    in: 'query',
+    name: 'signature',
+    description: 'A link that somebody who may read the document has made.',
   },
   metricsToken: {
     type: 'http',

@@ -3,8 +3,10 @@ import * as known from '../kernel/errors.ts'
 import type { ErrorKind } from '../kernel/errors.ts'
 import { present } from '../kernel/assert.ts'
 import { querySchemaOf, replySchemaOf, statusesOf } from './compile.ts'
+import { sendsFile } from './download.ts'
 import type { Access, Endpoint } from './endpoint.ts'
 import type { Module } from './module.ts'
+import { fileField } from './multipart.ts'
 import { createComponents, type Components } from './openapi-components.ts'
 import { operationIdOf } from './operation-id.ts'
 
@@ -101,6 +103,8 @@ const grantSentences: Readonly<Record<string, string>> = {
   customer: 'a customer, own things only',
   staff: 'any staff login',
   'order-token': "the holder of the order's token, for that order",
+  'metrics-token': 'the holder of `METRICS_TOKEN`',
+  'signed-link': 'whoever has a signed link to it',
 }
 
 function describeSecurity({ path, contract }: Endpoint, components: Components): object[] {
@@ -111,10 +115,11 @@ function describeSecurity({ path, contract }: Endpoint, components: Components):
   return contract.access === 'public' && own === undefined ? [{}, ...named] : named
 }
 
-function schemesOf(access: Access): ('customer' | 'staff' | 'orderToken')[] {
+function schemesOf(access: Access): ('customer' | 'staff' | 'orderToken' | 'signedLink')[] {
   if (access === 'public') return ['customer', 'staff']
-  const isStaff = access.some((grant) => grant !== 'customer' && grant !== 'order-token')
+  const isStaff = access.some((grant) => !/^customer$|-token$|-link$/.test(grant))
   return [
+    ...(access.includes('signed-link') ? (['signedLink'] as const) : []),
     ...(access.includes('customer') ? (['customer'] as const) : []),
     ...(isStaff ? (['staff'] as const) : []),
     ...(access.includes('order-token') ? (['orderToken'] as const) : []),
@@ -167,7 +172,7 @@ function readNumbers(query: Readonly<Record<string, string>> | undefined): Recor
 function headersOf({
   method,
   contract,
-}: Endpoint): ('idempotencyKey' | 'ifMatch' | 'ifNoneMatch')[] {
+}: Endpoint): ('idempotencyKey' | 'ifMatch' | 'ifNoneMatch' | 'range' | 'ifRange')[] {
   const { idempotency } = contract
   return [
     ...(idempotency !== undefined && idempotency !== 'none' ? (['idempotencyKey'] as const) : []),
@@ -175,6 +180,7 @@ function headersOf({
     ...(method === 'GET' && !contract.list && hasVersion(contract.reply)
       ? (['ifNoneMatch'] as const)
       : []),
+    ...(sendsFile(contract) ? (['ifNoneMatch', 'range', 'ifRange'] as const) : []),
   ]
 }
 
@@ -189,6 +195,7 @@ function describeBody({ method, contract }: Endpoint, components: Components): o
     return { required: true, content: { 'application/json': { schema, example: {} } } }
   }
   if (!contract.body) return undefined
+  if (contract.upload) return describeForm(contract.body, components)
   const content = {
     schema: components.schema(contract.body),
     ...('body' in contract.example ? { example: contract.example.body } : {}),
@@ -197,6 +204,18 @@ function describeBody({ method, contract }: Endpoint, components: Components): o
     method === 'PATCH' ? ['application/merge-patch+json', 'application/json'] : ['application/json']
   const required = requiredMembers(contract.body) > 0
   return { required, content: Object.fromEntries(types.map((type) => [type, content])) }
+}
+
+/** The fields of a form and its one file. */
+function describeForm(fields: TSchema, components: Components): object {
+  const { properties, required = [] } = fields as { properties?: object; required?: string[] }
+  const schema = components.schema({
+    type: 'object',
+    properties: { ...properties, [fileField]: { type: 'string', format: 'binary' } },
+    required: [...required, fileField],
+    additionalProperties: false,
+  })
+  return { required: true, content: { 'multipart/form-data': { schema } } }
 }
 
 function requiredMembers(schema: TSchema): number {
@@ -208,10 +227,12 @@ const successTexts: Readonly<Record<number, string>> = {
   201: 'Made.',
   202: 'Accepted; the outcome comes later.',
   204: 'Done; there is nothing to say.',
+  503: 'It has failed; ask again later.',
 }
 
 function describeSuccess(endpoint: Endpoint, components: Components): Record<string, object> {
   const { contract, method } = endpoint
+  if (sendsFile(contract)) return describeFile(contract.reply, components)
   const [usual] = statusesOf(contract)
   const replies = Object.fromEntries(
     statusesOf(contract).map((status) => [
@@ -235,6 +256,7 @@ function describeSuccess(endpoint: Endpoint, components: Components): Record<str
                   schema: components.schema(replySchemaOf(contract)),
                   ...(status === usual ? describeReplyExample(endpoint) : {}),
                 },
+                ...describeTexts(contract.alsoProduces),
               },
             }),
       },
@@ -245,12 +267,29 @@ function describeSuccess(endpoint: Endpoint, components: Components): Record<str
   return { ...replies, 304: { description: 'You have the newest version.', headers } }
 }
 
+/** A file comes whole, in part or, where the client has it already, not at all. */
+function describeFile(schema: TSchema, components: Components): Record<string, object> {
+  const content = { 'application/octet-stream': { schema: components.schema(schema) } }
+  const about = ['ETag', 'Content-Disposition', 'Accept-Ranges'] as const
+  const whole = components.headers([...headersOfEveryReply, ...about])
+  const part = components.headers([...headersOfEveryReply, ...about, 'Content-Range'])
+  return {
+    200: { description: 'The file, with its own media type.', headers: whole, content },
+    206: { description: 'The part that `Range` asked for.', headers: part, content },
+    304: { description: 'You have it.', headers: components.headers(['ETag', 'X-Request-Id']) },
+  }
+}
+
+function describeTexts(types: readonly string[] = []): Record<string, object> {
+  return Object.fromEntries(types.map((type) => [type, { schema: { type: 'string' } }]))
+}
+
 const headersOfEveryReply = ['RateLimit-Policy', 'RateLimit', 'X-Request-Id'] as const
 
-/** The example of a list is one item, or the whole page with `data`. */
+/** The example of a list is one item, or the whole page with `data` and `nextCursor`. */
 export function replyExampleOf({ contract }: Endpoint): unknown {
   const { reply } = contract.example
-  const isItem = typeof reply === 'object' && reply !== null && !('data' in reply)
+  const isItem = typeof reply === 'object' && reply !== null && !('nextCursor' in reply)
   return contract.list && isItem ? { data: [reply], nextCursor: null } : reply
 }
 
@@ -274,16 +313,19 @@ export function genericErrorsOf(endpoint: Endpoint): ErrorKind[] {
     [true, known.unauthorized],
     [!isPublic, known.forbidden],
     [contract.params !== undefined, known.notFound],
-    [true, known.notAcceptable],
+    [!sendsFile(contract), known.notAcceptable],
     [readsBody, known.requestTimeout],
     [isKeyed, known.idempotencyInProgress],
     [method === 'PATCH' || method === 'DELETE', known.preconditionFailed],
     [readsBody, known.payloadTooLarge],
     [readsBody, known.unsupportedMediaType],
+    [sendsFile(contract), known.rangeNotSatisfiable],
     [isKeyed, known.idempotencyKeyReused],
     [true, known.rateLimited],
     [true, known.internalError],
-    [true, known.unavailable],
+    // An endpoint that reports failure in its own shape says 503 in that shape.
+    [!statusesOf(contract).includes(503), known.unavailable],
+    [contract.upload !== undefined, known.storageFull],
   ]
   return candidates.filter(([applies]) => applies).map(([, kind]) => kind)
 }

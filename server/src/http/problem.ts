@@ -80,6 +80,9 @@ const frameworkErrors: Readonly<Record<string, RaisableError>> = {
   FST_ERR_CTP_INVALID_CONTENT_LENGTH: malformedRequest,
   FST_ERR_CTP_EMPTY_JSON_BODY: malformedRequest,
   FST_ERR_BAD_URL: malformedRequest,
+  FST_PARTS_LIMIT: malformedRequest,
+  FST_FIELDS_LIMIT: malformedRequest,
+  FST_FILES_LIMIT: malformedRequest,
   ERR_HTTP_REQUEST_TIMEOUT: requestTimeout,
 }
 

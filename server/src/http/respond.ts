@@ -1,9 +1,11 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { Page } from '../kernel/page.ts'
 import type { AppContext } from '../platform/context.ts'
+import type { ServedFile } from '../platform/files.ts'
 import type { ServedEndpoint } from './compile.ts'
 import { entityTagOf, matchesNoneMatch, readIfMatch } from './conditional.ts'
 import { readPage, writePage } from './cursor.ts'
+import { sendFile, sendsFile } from './download.ts'
 import { isAnswer, type AnyInput, type Answer, type Cookie } from './endpoint.ts'
 import {
   claimKey,
@@ -13,8 +15,16 @@ import {
   type Claim,
   type KeptReply,
 } from './idempotency.ts'
+import {
+  allowSharedCaches,
+  isForAnybody,
+  sendPublicReply,
+  toPublicReply,
+  type ReplyCache,
+} from './reply-cache.ts'
 
 export interface RespondOptions {
+  readonly replies: ReplyCache
   readonly secureCookies: boolean
 }
 
@@ -30,17 +40,50 @@ export async function respond(
   ctx: AppContext,
   { request, reply, options }: Exchange,
 ): Promise<unknown> {
-  const input = readInput(served, ctx, request)
-  const outcome = await runOnce(served, ctx, { input, request, reply })
+  const isPublic = served.endpoint.contract.cache === 'public'
+  if (isPublic && isForAnybody(request)) {
+    return await respondToAnybody(served, ctx, { request, reply, options })
+  }
+  const outcome = await produce(served, ctx, { request, reply })
   for (const cookie of outcome.cookies) setCookie(reply, cookie, options)
   reply.headers({ ...outcome.headers })
-  if (served.endpoint.contract.cache === 'public') allowSharedCaches(request, reply)
+  if (isPublic) allowSharedCaches(request, reply)
+  if (sendsFile(served.endpoint.contract)) {
+    return await sendFile({ request, reply }, outcome.body as ServedFile)
+  }
   const tag = outcome.headers['ETag']
   if (tag && request.method === 'GET') {
     if (matchesNoneMatch(request.headers['if-none-match'], tag)) return await reply.code(304).send()
   }
   reply.code(outcome.status)
   return outcome.status === 204 ? await reply.send() : outcome.body
+}
+
+/** Everybody without a token gets the same bytes: they are made once for all who ask meanwhile. */
+async function respondToAnybody(
+  served: ServedEndpoint,
+  ctx: AppContext,
+  { request, reply, options }: Exchange,
+): Promise<FastifyReply> {
+  const made = await options.replies.get(request, async () => {
+    const { body, headers } = await produce(served, ctx, { request, reply })
+    const serialize = reply.getSerializationFunction('200') ?? JSON.stringify
+    const { path: route } = served.endpoint
+    return toPublicReply(serialize(body), { route, tag: headers['ETag'] })
+  })
+  // The deadline may have answered before.
+  if (!reply.sent) sendPublicReply(made, request, reply)
+  return await reply
+}
+
+/** What the endpoint answers to the request, its input validated; nothing is written yet. */
+async function produce(
+  served: ServedEndpoint,
+  ctx: AppContext,
+  { request, reply }: Pick<Exchange, 'request' | 'reply'>,
+): Promise<Outcome> {
+  const input = readInput(served, ctx, request)
+  return await runOnce(served, ctx, { input, request, reply })
 }
 
 /** What the endpoint answered, before it is written. */
@@ -80,6 +123,7 @@ function readInput(
       cookies: request.cookies,
       headers: request.headers,
       rawBody: endpoint.contract.rawBody ? (request.body as Buffer | undefined) : undefined,
+      upload: request.upload,
     },
   }
 }
@@ -106,7 +150,8 @@ async function runOnce(
   }
   const { method } = request
   const path = request.url.split('?')[0] ?? request.url
-  const claim = await claimKey(ctx, { key, actor: ctx.actor, method, path, body: request.body })
+  const body = identityOfBody(request)
+  const claim = await claimKey(ctx, { key, actor: ctx.actor, method, path, body })
   if (claim.outcome === 'replay') {
     reply.header('Idempotent-Replayed', 'true')
     const restore = idempotency.restoreSecrets
@@ -114,6 +159,13 @@ async function runOnce(
     return { ...claim.reply, body, cookies: [] }
   }
   return await runClaimed(served, ctx, { input, claim })
+}
+
+/** What makes two bodies the same: of a file its name, its type and its digest. */
+function identityOfBody({ body, upload }: FastifyRequest): unknown {
+  if (!upload) return body
+  const { filename, declaredType, file } = upload
+  return { fields: body, file: { filename, declaredType, sha256: file.sha256 } }
 }
 
 async function runClaimed(
@@ -177,17 +229,6 @@ function withoutPath(body: unknown, [name, ...rest]: readonly string[]): unknown
   if (typeof body !== 'object' || body === null || name === undefined) return body
   const { [name]: member, ...others } = body as Record<string, unknown>
   return rest.length === 0 ? others : { ...others, [name]: withoutPath(member, rest) }
-}
-
-/** Only to those who came without any token: a shared cache must never hold a personal view. */
-function allowSharedCaches(request: FastifyRequest, reply: FastifyReply): void {
-  // Beside `Origin`, which stands there already: the CORS headers differ by it.
-  const before = reply.getHeader('Vary')
-  reply.header('Vary', before === undefined ? 'Authorization' : `${String(before)}, Authorization`)
-  const personal = request.headers.authorization ?? request.headers['x-order-token']
-  if (personal === undefined) {
-    reply.header('Cache-Control', 'public, max-age=0, s-maxage=5, stale-while-revalidate=30')
-  }
 }
 
 function setCookie(reply: FastifyReply, cookie: Cookie, { secureCookies }: RespondOptions): void {

@@ -5,26 +5,36 @@ import fastify, {
   type FastifyInstance,
   type FastifyReply,
   type FastifyRequest,
+  type onRequestHookHandler,
 } from 'fastify'
-import {
-  malformedRequest,
-  methodNotAllowed,
-  notAcceptable,
-  notFound,
-  rateLimited,
-} from '../kernel/errors.ts'
+import { malformedRequest, methodNotAllowed, notAcceptable, notFound } from '../kernel/errors.ts'
 import { newId } from '../kernel/id.ts'
 import type { Actor, AppContext, Origin } from '../platform/context.ts'
 import type { Clock } from '../platform/clock.ts'
-import type { LimitPolicyName, Limits } from '../platform/limits.ts'
+import type { Instruments } from '../platform/instruments.ts'
+import type { Limits } from '../platform/limits.ts'
 import type { Logger } from '../platform/log.ts'
-import { authenticate, authorize, type Authenticator } from './access.ts'
+import { authenticate, authorize, takesMetricsToken, type Authenticator } from './access.ts'
+import { answerFirst } from './answer-first.ts'
 import { compileEndpoint, type ServedEndpoint } from './compile.ts'
 import type { Endpoint } from './endpoint.ts'
 import { respond, type RespondOptions } from './respond.ts'
 import { toAppError, toProblem } from './problem.ts'
+import { cutSlowBody, hasBody, lingerBriefly } from './body-guard.ts'
+import { sendsFile } from './download.ts'
 import { parseJsonBody } from './json-body.ts'
-import { limitHeaders } from './rate-limit.ts'
+import { readForms, receiveForm, transferTimeoutMs, type UploadPace } from './multipart.ts'
+import {
+  identify,
+  limitPreflights,
+  limitRequests,
+  limitUnreadable,
+  refusalHeaders,
+  type LimitedRoute,
+} from './rate-limit.ts'
+import { isForAnybody, type ReplyCache } from './reply-cache.ts'
+import { constantHeaders, corsReplyHeaders, corsRequestHeaders } from './reply-headers.ts'
+import { watchRequest, watchRequests } from './watch-requests.ts'
 
 export interface ServeOptions {
   readonly endpoints: readonly Endpoint[]
@@ -32,6 +42,9 @@ export interface ServeOptions {
   /** The context of one request: one instant, one actor. */
   readonly contextFor: (actor: Actor, origin: Origin) => AppContext
   readonly limits: Limits
+  /** What is answered to everybody alike, while nothing that it shows has changed. */
+  readonly replies: ReplyCache
+  readonly instruments: Instruments
   readonly log: Logger
   readonly clock: Clock
   readonly settings: HttpSettings
@@ -46,6 +59,10 @@ export interface HttpSettings {
   readonly errorDetail: boolean
   /** Whether cookies are `Secure`: they are where people come by https. */
   readonly secureCookies: boolean
+  /** How slow an upload may be; a default that suits a phone where absent. */
+  readonly uploadPace?: UploadPace
+  /** What a scraper may send instead of a staff token, for the figures alone. */
+  readonly metricsToken?: string | undefined
 }
 
 const bodyLimitBytes = 1024 * 1024
@@ -55,6 +72,14 @@ const methods = ['GET', 'POST', 'PUT', 'PATCH', 'DELETE'] as const
 export async function serve(options: ServeOptions): Promise<FastifyInstance> {
   const { endpoints, settings } = options
   const app = createFastify(options)
+  watchRequests(app, options)
+  // Before any plugin, whose own routes would fail in the framework's words.
+  answerFailures(app, options)
+  app.addHook('onRequest', (request, reply, done) => {
+    reply.headers(constantHeaders).header('X-Request-Id', request.id)
+    done()
+  })
+  limitPreflights(app, options.limits)
   await app.register(cookiePlugin)
   await app.register(corsPlugin, {
     origin: [...settings.allowedOrigins],
@@ -62,17 +87,30 @@ export async function serve(options: ServeOptions): Promise<FastifyInstance> {
     allowedHeaders: corsRequestHeaders,
     exposedHeaders: corsReplyHeaders,
     maxAge: 600,
+    // Any OPTIONS is taken for a preflight: the plugin's own refusal is no problem document.
+    strictPreflight: false,
   })
   readBodies(app)
-  answerFailures(app, options)
-  app.addHook('onRequest', async (request, reply) => {
-    reply.headers(constantHeaders)
-    reply.header('X-Request-Id', request.id)
+  app.addHook('onRequest', async (request) => {
     refuseAmbiguousRequest(request)
+    if (hasBody(request.raw) && !request.routeOptions.config.isForm) cutSlowBody(request.raw)
   })
-  app.addHook('onResponse', async (request, reply) => logRequest(options.log, request, reply))
-  for (const endpoint of endpoints) mount(app, compileEndpoint(endpoint), options)
+  limitRequests(app, options.limits)
+  const mountAll = (app: FastifyInstance, some: readonly Endpoint[]): void => {
+    for (const endpoint of some) mount(app, compileEndpoint(endpoint), options)
+  }
+  const takesForm = ({ contract }: Endpoint): boolean => contract.upload !== undefined
+  mountAll(
+    app,
+    endpoints.filter((one) => !takesForm(one)),
+  )
+  // Apart, because these read forms and nothing else, and the others read no forms.
+  await app.register(async (app) => {
+    await readForms(app)
+    mountAll(app, endpoints.filter(takesForm))
+  })
   mountRefusedMethods(app, endpoints)
+  answerFirst(app.server, options)
   return app
 }
 
@@ -97,50 +135,29 @@ function createFastify(options: ServeOptions): FastifyInstance {
   return fastify({
     loggerInstance: log as never,
     logController: new LogController({ disableRequestLogging: true }),
+    // Lines name their request themselves: a logger for each costs more than a reply from memory.
+    childLoggerFactory: (logger) => logger,
     bodyLimit: bodyLimitBytes,
     trustProxy: settings.trustProxy,
     genReqId: (request) => readRequestId(request.headers['x-request-id'], clock),
     handlerTimeout: settings.requestTimeoutMs,
-    requestTimeout: 30_000,
+    // Of a request with a file in it; other bodies have much less (body-guard.ts).
+    requestTimeout: transferTimeoutMs,
     keepAliveTimeout: 72_000,
     forceCloseConnections: 'idle',
+    // What still comes by an open connection while the process stops is answered like any other.
+    return503OnClosing: false,
     routerOptions: { maxParamLength: 300 },
     // An address that cannot be read never reaches the hooks and the error handler below.
     frameworkErrors: (error, request, reply) => {
+      watchRequest(options, request, reply)
       reply.headers(constantHeaders).header('X-Request-Id', request.id)
-      answerFailure(error, { request, reply, options })
+      const refusal = limitUnreadable(options.limits, { request, reply })
+      answerFailure(refusal ?? error, { request, reply, options })
     },
     // Node looks for slow clients only every 30 s unless told otherwise.
     http: { connectionsCheckingInterval: 2000, headersTimeout: 20_000 },
   }) as unknown as FastifyInstance
-}
-
-const corsRequestHeaders = [
-  'Authorization',
-  'Content-Type',
-  'Idempotency-Key',
-  'If-Match',
-  'If-None-Match',
-  'X-Order-Token',
-  'X-Request-Id',
-  'traceparent',
-]
-const corsReplyHeaders = [
-  'ETag',
-  'Location',
-  'RateLimit',
-  'RateLimit-Policy',
-  'Retry-After',
-  'Idempotent-Replayed',
-  'X-Request-Id',
-]
-
-/** Made once: the API sends data, so nothing of it may be run, framed or guessed. */
-const constantHeaders = {
-  'X-Content-Type-Options': 'nosniff',
-  'Referrer-Policy': 'no-referrer',
-  'Content-Security-Policy': "default-src 'none'; frame-ancestors 'none'",
-  'Cache-Control': 'no-store',
 }
 
 function readBodies(app: FastifyInstance): void {
@@ -149,7 +166,7 @@ function readBodies(app: FastifyInstance): void {
   app.addContentTypeParser(types, { parseAs: 'buffer' }, (request, body, done) => {
     const bytes = body as Buffer
     const { config } = request.routeOptions
-    if ((config as RouteConfig).rawBody) return done(null, bytes)
+    if (config.rawBody) return done(null, bytes)
     try {
       done(null, parseJsonBody(bytes))
     } catch (error) {
@@ -158,34 +175,59 @@ function readBodies(app: FastifyInstance): void {
   })
 }
 
-interface RouteConfig {
-  readonly rawBody?: boolean
-}
-
 function mount(app: FastifyInstance, served: ServedEndpoint, options: ServeOptions): void {
   const { method, path, contract } = served.endpoint
-  const respondOptions: RespondOptions = { secureCookies: options.settings.secureCookies }
+  const { settings } = options
+  const { secureCookies } = settings
+  const respondOptions: RespondOptions = { secureCookies, replies: options.replies }
+  const route: LimitedRoute = { limit: contract.limit, identifies: true }
   app.route({
     method,
     url: path,
-    config: { rawBody: contract.rawBody === true },
+    ...(contract.upload || sendsFile(contract) ? { handlerTimeout: transferTimeoutMs } : {}),
+    config: { rawBody: contract.rawBody === true, isForm: contract.upload !== undefined, ...route },
     schema: { response: served.replySchemas },
-    onRequest: async (request, reply) => {
-      await limitByAddress(options, contract.limit ?? 'default', { request, reply })
-      refuseUnreadableReply(request)
-      const actor = await authenticate(options.authenticator, {
-        authorization: request.headers.authorization,
-        orderToken: headerOf(request, 'x-order-token'),
-      })
-      authorize(actor, contract.access)
-      request.actor = actor
-    },
+    onRequest: [
+      ...(contract.cache === 'public' ? [answerFromMemory(options.replies)] : []),
+      async (request, reply) => {
+        if (!sendsFile(contract)) refuseUnreadableReply(request, contract.alsoProduces)
+        const actor = await identify(options.limits, { request, reply, route }, () =>
+          authenticate(options.authenticator, {
+            authorization: request.headers.authorization,
+            orderToken: headerOf(request, 'x-order-token'),
+            metricsToken: takesMetricsToken(contract.access) ? settings.metricsToken : undefined,
+          }),
+        )
+        authorize(actor, contract.access, 'signature' in (request.query as object))
+        request.actor = actor
+      },
+    ],
     handler: async (request, reply) => {
       const origin: Origin = { requestId: request.id, address: request.ip, lease: null }
-      const ctx = options.contextFor(request.actor, origin)
-      return await respond(served, ctx, { request, reply, options: respondOptions })
+      const contextNow = (): AppContext => options.contextFor(request.actor, origin)
+      const { upload } = contract
+      const pace = settings.uploadPace
+      if (upload) {
+        // What is wrong already need not be waited for.
+        served.validate.query(request.query)
+        await receiveForm(request, contextNow(), { contract: upload, pace })
+      }
+      try {
+        // A file may have been minutes on its way: what is done with it is done now.
+        return await respond(served, contextNow(), { request, reply, options: respondOptions })
+      } finally {
+        await request.upload?.file.discard()
+      }
     },
   })
+}
+
+/** A hook without a promise, because most requests of a shop's visitors end here. */
+function answerFromMemory(replies: ReplyCache): onRequestHookHandler {
+  return (request, reply, done) => {
+    const isAnswered = isForAnybody(request) && takesJson(request) && replies.answer(request, reply)
+    if (!isAnswered) done()
+  }
 }
 
 declare module 'fastify' {
@@ -193,17 +235,12 @@ declare module 'fastify' {
     /** Who calls; set before the body is read. */
     actor: Actor
   }
-}
-
-/** Takes one point of the address; 429 with `Retry-After` when there was none. */
-async function limitByAddress(
-  { limits }: ServeOptions,
-  name: LimitPolicyName,
-  { request, reply }: { request: FastifyRequest; reply: FastifyReply },
-): Promise<void> {
-  const verdict = await limits.spend(name, request.ip)
-  reply.headers(limitHeaders(name, verdict))
-  if (!verdict.allowed) throw rateLimited({ retryAfterSeconds: verdict.retryAfterSeconds })
+  interface FastifyContextConfig extends LimitedRoute {
+    /** The body stays as it came: a signature is computed over it. */
+    rawBody?: boolean
+    /** The body is a form with a file, which may be minutes on its way. */
+    isForm?: boolean
+  }
 }
 
 /** A known path with a method it does not have is 405 with `Allow`, not 404. */
@@ -244,10 +281,13 @@ interface FailedExchange {
 }
 
 function answerFailure(error: unknown, { request, reply, options }: FailedExchange): void {
-  const { log, settings } = options
+  const { log, settings, instruments } = options
   const known = toAppError(error)
-  if (!known) log.error({ err: error, requestId: request.id }, 'unexpected error')
-  else if (known.status >= 500) {
+  if (!known) {
+    log.error({ err: error, requestId: request.id }, 'unexpected error')
+    const place = `${request.method} ${request.routeOptions.url ?? 'unmatched'}`
+    instruments.errorReports.report(error, { kind: 'request', place, requestId: request.id })
+  } else if (known.status >= 500) {
     log.warn({ err: known, facts: known.facts, requestId: request.id }, known.message)
   }
   const { url, id } = request
@@ -255,7 +295,9 @@ function answerFailure(error: unknown, { request, reply, options }: FailedExchan
   if (known?.retryAfterSeconds !== undefined) {
     reply.header('Retry-After', known.retryAfterSeconds)
   }
+  reply.headers((known && refusalHeaders(known)) ?? {})
   if (problem.status === 401) reply.header('WWW-Authenticate', 'Bearer')
+  lingerBriefly(request.raw)
   reply
     .code(problem.status)
     .header('Cache-Control', 'no-store')
@@ -280,8 +322,18 @@ function refuseAmbiguousRequest({ raw }: FastifyRequest): void {
 
 const readableTypes = /\*\/\*|application\/\*|application\/([a-z.-]+\+)?json/i
 
-function refuseUnreadableReply({ headers }: FastifyRequest): void {
-  if (headers.accept !== undefined && !readableTypes.test(headers.accept)) throw notAcceptable()
+function takesJson({ headers: { accept } }: FastifyRequest): boolean {
+  return accept === undefined || readableTypes.test(accept)
+}
+
+function refuseUnreadableReply(request: FastifyRequest, also: readonly string[] = []): void {
+  if (takesJson(request)) return
+  const { accept = '' } = request.headers
+  const isReadable = also.some((type) => {
+    const [family = ''] = type.split('/')
+    return accept.includes(type) || accept.includes(`${family}/*`)
+  })
+  if (!isReadable) throw notAcceptable()
 }
 
 function readRequestId(header: string | string[] | undefined, clock: Clock): string {
@@ -293,25 +345,4 @@ function readRequestId(header: string | string[] | undefined, clock: Clock): str
 function headerOf(request: FastifyRequest, name: string): string | undefined {
   const value = request.headers[name]
   return Array.isArray(value) ? value[0] : value
-}
-
-function logRequest(log: Logger, request: FastifyRequest, reply: FastifyReply): void {
-  log.info(
-    {
-      requestId: request.id,
-      traceparent: headerOf(request, 'traceparent'),
-      method: request.method,
-      route: request.routeOptions.url ?? 'unknown',
-      status: reply.statusCode,
-      durationMs: Math.round(reply.elapsedTime * 100) / 100,
-      actor: actorIdOf(request.actor),
-    },
-    'request',
-  )
-}
-
-function actorIdOf(actor: Actor | undefined): string | undefined {
-  if (actor === undefined) return undefined
-  if (actor.kind === 'customer' || actor.kind === 'staff') return actor.userId
-  return actor.kind === 'order' ? actor.orderId : actor.kind
 }

@@ -2,6 +2,7 @@ import { Ajv, type ErrorObject, type ValidateFunction } from 'ajv'
 import addFormatsModule from 'ajv-formats'
 import type { TSchema } from 'typebox'
 import { invalidInputAt, type InputProblem } from '../kernel/errors.ts'
+import type { InputCode } from '../kernel/input-codes.ts'
 import { isStorableText } from './json-body.ts'
 
 // The package is CommonJS whose default export is the function itself.
@@ -42,7 +43,8 @@ function toProblems(validate: ValidateFunction, part: InputPart): InputProblem[]
   const errors = (validate.errors ?? []).filter(isTelling)
   return errors.map((error) => ({
     pointer: prefix + error.instancePath + memberOf(error),
-    code: error.keyword,
+    // A test holds that each keyword of our schemas is among them.
+    code: error.keyword as InputCode,
     message: messageOf(error),
   }))
 }

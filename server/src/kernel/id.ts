@@ -1,4 +1,4 @@
-import { randomFillSync } from 'node:crypto'
+import { createHash, randomFillSync } from 'node:crypto'
 
 /** Every kind of thing that has an id, by the prefix that people and logs see. */
 export const idPrefixes = [
@@ -18,6 +18,8 @@ export const idPrefixes = [
   'doc',
   'evt',
   'mail',
+  'rec',
+  'diff',
   'req',
 ] as const
 export type IdPrefix = (typeof idPrefixes)[number]
@@ -48,9 +50,42 @@ export function newId<Prefix extends IdPrefix>(prefix: Prefix, now: Date): Id<Pr
   const bytes = Buffer.allocUnsafe(16)
   bytes.writeUIntBE(now.getTime(), 0, 6)
   takeRandomBytes(bytes, 6)
+  markAsVersion7(bytes)
+  return `${prefix}_${encode(bytes)}` as Id<Prefix>
+}
+
+function markAsVersion7(bytes: Buffer): void {
   bytes[6] = ((bytes[6] ?? 0) & 0x0f) | 0x70
   bytes[8] = ((bytes[8] ?? 0) & 0x3f) | 0x80
-  return `${prefix}_${encode(bytes)}` as Id<Prefix>
+}
+
+/** Two bits that are always zero and the 48 bits of the instant are exactly ten digits. */
+const instantDigits = 10
+
+/**
+ * The one id that belongs to another and to a word: always the same for the same two, so that its
+ * row can be made only once however often it is asked for. It keeps the other's instant.
+ */
+export function derivedId<Prefix extends IdPrefix>(
+  prefix: Prefix,
+  from: Id<IdPrefix>,
+  word: string,
+): Id<Prefix> {
+  const suffix = from.slice(from.indexOf('_') + 1)
+  const bytes = createHash('sha256').update(`${from} ${word}`).digest().subarray(0, 16)
+  markAsVersion7(bytes)
+  const rest = encode(bytes).slice(instantDigits)
+  return `${prefix}_${suffix.slice(0, instantDigits)}${rest}` as Id<Prefix>
+}
+
+/** The regular expression source of what `newKey` makes. */
+export const keyPattern = '^[0-9a-hjkmnp-tv-z]{32}$'
+
+/** 160 random bits in 32 characters: a name that tells nothing and that nobody can guess. */
+export function newKey(): string {
+  const bytes = Buffer.allocUnsafe(20)
+  takeRandomBytes(bytes, 0)
+  return encode(bytes, 0)
 }
 
 /** Random bytes are drawn in blocks: one system call serves some hundred ids. */
@@ -67,10 +102,10 @@ function takeRandomBytes(target: Buffer, offset: number): void {
   poolOffset += length
 }
 
-/** 128 bits as 26 digits of 5 bits; the two missing high bits are zero. */
-function encode(bytes: Buffer): string {
+/** As digits of 5 bits: 128 bits make 26 of them, with two more high bits that are zero. */
+function encode(bytes: Buffer, leadingZeros = 2): string {
   let text = ''
-  let bits = 2
+  let bits = leadingZeros
   let value = 0
   for (const byte of bytes) {
     value = (value << 8) | byte

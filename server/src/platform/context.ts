@@ -1,14 +1,18 @@
-import { rateLimited } from '../kernel/errors.ts'
 import type { Id } from '../kernel/id.ts'
 import type { Permission, StaffRole } from '../kernel/permissions.ts'
 import { isRetriable, type Db, type Pool, type Tx } from './database.ts'
 import type { EventRegistry } from './events.ts'
+import type { FileStore } from './files.ts'
+import type { Instruments } from './instruments.ts'
 import type { Invalidation } from './invalidation.ts'
-import type { Limits } from './limits.ts'
+import { limitExceeded, type Limits } from './limits.ts'
 import type { Logger } from './log.ts'
+import type { Mail } from './mail.ts'
 import type { Passwords } from './passwords.ts'
+import type { Scanner } from './scanner.ts'
 import type { Secrets } from './secrets.ts'
 import type { StripePort } from './stripe.ts'
+import type { Subjects } from './subjects.ts'
 import type { Tokens } from './tokens.ts'
 
 /** Who acts. A customer's token and a staff token are different kinds, never one with two hats. */
@@ -54,6 +58,17 @@ export interface Business {
   readonly allowedOrigins: readonly string[]
   /** `verify`: a new login exists only once its e-mail is proved, so nobody can tell who has one. */
   readonly registration: 'open' | 'verify'
+  readonly uploads: UploadBounds
+}
+
+/** All in bytes. */
+export interface UploadBounds {
+  /** One file. */
+  readonly maxBytes: number
+  /** What one customer has stored. */
+  readonly customerQuotaBytes: number
+  /** What everybody has stored; undefined where only the disk is the bound. */
+  readonly storageQuotaBytes: number | undefined
 }
 
 /** The request or job that runs. */
@@ -80,6 +95,8 @@ export interface Context<D extends Db = Db> {
   readonly origin: Origin
   readonly business: Business
   readonly events: EventRegistry
+  /** What documents can be attached to, as the modules that own it tell. */
+  readonly subjects: Subjects
 }
 
 /** Inside a transaction: no ports, because a vendor must never be waited for under a row lock. */
@@ -92,11 +109,22 @@ export interface Ports {
   readonly passwords: Passwords
   readonly limits: Limits
   readonly invalidation: Invalidation
+  readonly files: FileStore
+  /** Null where nothing is scanned. */
+  readonly scanner: Scanner | null
+  readonly mail: Mail
   readonly log: Logger
 }
 
+/** What the modules registered, put together once in `app.ts`. */
+export interface Registered {
+  readonly instruments: Instruments
+  /** What those are called who act in the audit trail; ids of nobody known are left out. */
+  readonly actorNames: (ids: readonly string[]) => Promise<ReadonlyMap<string, string>>
+}
+
 /** What routes, listeners and jobs start with. */
-export type AppContext = Context<Pool> & Ports
+export type AppContext = Context<Pool> & Ports & Registered
 
 const maxAttempts = 4
 
@@ -105,8 +133,9 @@ const maxAttempts = 4
  * deadlocks are retried here, at the outermost level only, a bounded number of times.
  */
 export async function inTx<T>(ctx: Context, work: (ctx: TxContext) => Promise<T>): Promise<T> {
-  const { actor, now, db, origin, business, events } = ctx
-  const within = (tx: Tx): Promise<T> => work({ actor, now, db: tx, origin, business, events })
+  const { actor, now, db, origin, business, events, subjects } = ctx
+  const within = (tx: Tx): Promise<T> =>
+    work({ actor, now, db: tx, origin, business, events, subjects })
   if (db.kind === 'transaction') return await within(db)
   for (let attempt = 1; ; attempt += 1) {
     try {
@@ -137,5 +166,5 @@ export async function spend(
   account: string,
 ): Promise<void> {
   const verdict = await ctx.limits.spend(policy, account)
-  if (!verdict.allowed) throw rateLimited({ retryAfterSeconds: verdict.retryAfterSeconds })
+  if (!verdict.allowed) throw limitExceeded(policy, verdict)
 }

@@ -105,6 +105,8 @@ export interface EventRegistry {
   readonly after: ReadonlyMap<string, readonly AfterListener[]>
   /** Tells the relay of this process that something was committed. */
   wake(): void
+  /** How many of each type this process has handed over: each event counts on one node only. */
+  readonly handedOver: Map<string, number>
 }
 
 export function createEventRegistry(
@@ -121,6 +123,7 @@ export function createEventRegistry(
     within: byEvent(within),
     after: byEvent(after),
     wake,
+    handedOver: new Map(),
   }
 }
 

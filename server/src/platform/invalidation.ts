@@ -5,7 +5,7 @@ import type { Tx } from './database.ts'
 import type { Logger } from './log.ts'
 
 /** What caches are told about; each has keys of its own kind. */
-export type InvalidationTopic = 'user'
+export type InvalidationTopic = 'user' | 'catalog'
 
 /** Keeps the caches of all processes and nodes honest. */
 export interface Invalidation {
@@ -93,7 +93,7 @@ export async function startInvalidation(options: InvalidationOptions): Promise<I
 const heartbeat = 'heartbeat'
 
 interface Listening {
-  /** Sends on the listening connection itself; without one it does nothing. */
+  /** Sends on the listening connection itself; without one, or while it sends, it does nothing. */
   notify(payload: string): void
   /** Gives the connection up and opens another. */
   renew(): void
@@ -113,6 +113,8 @@ async function keepListening(
 ): Promise<Listening> {
   let client: pg.Client | undefined
   let timer: NodeJS.Timeout | undefined
+  /** Which connection has not answered yet. */
+  let busy: pg.Client | undefined
   let isStopped = false
 
   const retry = (error: unknown, message: string): void => {
@@ -131,7 +133,8 @@ async function keepListening(
       connectionString: directUrl,
       application_name: 'bureau invalidation',
       keepAlive: true,
-      connectionTimeoutMillis: 5000,
+      connectionTimeoutMillis: silentForMs,
+      query_timeout: silentForMs,
     })
     fresh.on('error', (error) => lose(fresh, error))
     fresh.on('end', () => lose(fresh))
@@ -143,6 +146,7 @@ async function keepListening(
       fresh.end().catch(() => undefined)
       return retry(error, 'invalidation connection failed')
     }
+    if (isStopped) return void fresh.end().catch(() => undefined)
     events.onConnected()
     client = fresh
   }
@@ -151,9 +155,13 @@ async function keepListening(
   return {
     notify: (payload) => {
       const used = client
-      used?.query('select pg_notify($1, $2)', [channel, payload]).catch((error: Error) => {
-        lose(used, error)
-      })
+      // On a line that is stuck they would only pile up.
+      if (!used || used === busy) return
+      busy = used
+      used
+        .query('select pg_notify($1, $2)', [channel, payload])
+        .catch((error: Error) => lose(used, error))
+        .finally(() => (busy = busy === used ? undefined : busy))
     },
     renew: () => {
       if (client) lose(client, new Error('no heartbeat came back'))
@@ -168,46 +176,140 @@ async function keepListening(
 
 /** A bounded cache that is only served from while notices arrive. */
 export interface Cache<T> {
-  /** The cached value, or `load`'s, which is kept unless a notice came while it was loading. */
+  /**
+   * The cached value, or `load`'s, which is kept unless a notice came while it was loading. Whoever
+   * asks meanwhile waits for the same load, unless a notice came since it began.
+   */
   get(key: string, load: () => Promise<T>): Promise<T>
   /** The cached value when it may be served without asking anyone. */
   peek(key: string): T | undefined
+  /** Since the start: how many were answered without a load, how many loads there were. */
+  figures(): CacheFigures
+}
+
+export interface CacheFigures {
+  readonly hits: number
+  readonly misses: number
+  readonly entries: number
+  readonly bytes: number
 }
 
 export interface CacheOptions<T> {
   readonly topic: InvalidationTopic
   readonly maxEntries: number
-  /** Which notices concern an entry; the entry's own key when absent. */
-  readonly noticeKeyOf?: (value: T) => string
+  /** Together; an entry larger than a sixteenth of it is not kept. No bound when absent. */
+  readonly maxBytes?: number
+  /** What a value takes; values of a bounded size need not say. */
+  readonly sizeOf?: (value: T) => number
+  /** Which notices concern an entry: those with this key, or any. Its own key when absent. */
+  readonly noticeKeyOf?: ((value: T) => string) | 'any'
 }
 
-export function createCache<T>(
-  invalidation: Invalidation,
-  { topic, maxEntries, noticeKeyOf }: CacheOptions<T>,
-): Cache<T> {
-  const entries = new Map<string, T>()
+export function createCache<T>(invalidation: Invalidation, options: CacheOptions<T>): Cache<T> {
+  const { noticeKeyOf } = options
+  const entries = createEntries(options)
+  const loading = new Map<string, Promise<T>>()
   let generation = 0
-  invalidation.subscribe(topic, (key) => {
+  let hits = 0
+  let misses = 0
+  invalidation.subscribe(options.topic, (key) => {
     generation += 1
-    if (key === null) return entries.clear()
-    if (!noticeKeyOf) return void entries.delete(key)
-    for (const [id, value] of entries) if (noticeKeyOf(value) === key) entries.delete(id)
+    // What is being loaded may show what was before: nobody else may get it.
+    loading.clear()
+    if (key === null || noticeKeyOf === 'any') return entries.clear()
+    if (!noticeKeyOf) return entries.remove(key)
+    entries.removeWhere((value) => noticeKeyOf(value) === key)
   })
-  const peek = (key: string): T | undefined =>
-    invalidation.isFresh() ? entries.get(key) : undefined
+
+  const begin = async (key: string, load: () => Promise<T>): Promise<T> => {
+    const before = generation
+    const value = await load()
+    if (before === generation && invalidation.isFresh()) entries.keep(key, value)
+    return value
+  }
+  const peek = (key: string): T | undefined => {
+    if (!invalidation.isFresh()) return undefined
+    const known = entries.find(key)
+    if (known !== undefined) hits += 1
+    return known
+  }
   return {
     peek,
     get: async (key, load) => {
       const known = peek(key)
       if (known !== undefined) return known
-      const before = generation
-      const value = await load()
-      if (before === generation && invalidation.isFresh()) {
-        // The oldest entry goes first: a Map keeps the order of insertion.
-        if (entries.size >= maxEntries) entries.delete(entries.keys().next().value ?? '')
-        entries.set(key, value)
+      const other = invalidation.isFresh() ? loading.get(key) : undefined
+      if (other) {
+        hits += 1
+        return await other
       }
-      return value
+      misses += 1
+      const own = begin(key, load)
+      loading.set(key, own)
+      try {
+        return await own
+      } finally {
+        if (loading.get(key) === own) loading.delete(key)
+      }
     },
+    figures: () => ({ hits, misses, entries: entries.count(), bytes: entries.bytes() }),
+  }
+}
+
+interface Entries<T> {
+  find(key: string): T | undefined
+  keep(key: string, value: T): void
+  remove(key: string): void
+  removeWhere(isMeant: (value: T) => boolean): void
+  clear(): void
+  count(): number
+  bytes(): number
+}
+
+/** What the map and the entry's own object take beside key and value. */
+const entryBytes = 200
+/** One entry must not push all others out. */
+const largestShare = 16
+
+/** Bounded in number and in bytes; what was not asked for the longest time goes first. */
+function createEntries<T>({ maxEntries, maxBytes, sizeOf }: CacheOptions<T>): Entries<T> {
+  /** A Map keeps the order of insertion: whatever is found is put in again. */
+  const kept = new Map<string, { readonly value: T; readonly size: number }>()
+  const allowed = maxBytes ?? Number.POSITIVE_INFINITY
+  let bytes = 0
+
+  const remove = (key: string): void => {
+    bytes -= kept.get(key)?.size ?? 0
+    kept.delete(key)
+  }
+  return {
+    find: (key) => {
+      const found = kept.get(key)
+      if (!found) return undefined
+      kept.delete(key)
+      kept.set(key, found)
+      return found.value
+    },
+    keep: (key, value) => {
+      const size = entryBytes + 2 * key.length + (sizeOf?.(value) ?? 0)
+      remove(key)
+      if (size > allowed / largestShare) return
+      for (const oldest of kept.keys()) {
+        if (kept.size < maxEntries && bytes + size <= allowed) break
+        remove(oldest)
+      }
+      kept.set(key, { value, size })
+      bytes += size
+    },
+    remove,
+    removeWhere: (isMeant) => {
+      for (const [key, { value }] of kept) if (isMeant(value)) remove(key)
+    },
+    clear: () => {
+      kept.clear()
+      bytes = 0
+    },
+    count: () => kept.size,
+    bytes: () => bytes,
   }
 }

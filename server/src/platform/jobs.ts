@@ -5,7 +5,9 @@ import {
   run,
   type Runner,
   type TaskList,
+  type WorkerEvents,
 } from 'graphile-worker'
+import { EventEmitter } from 'node:events'
 import pg from 'pg'
 import type { AppContext } from './context.ts'
 import type { Pool } from './database.ts'
@@ -46,8 +48,15 @@ const pollIntervalMs = 2000
 /** A failed job is tried again after e^n seconds: 25 tries are about three days. */
 const jobAttempts = 25
 
-/** Starts the worker of this process; `stop` waits for what runs. */
-export async function startJobs(options: JobsOptions): Promise<{ stop(): Promise<void> }> {
+/** The worker of this process. */
+export interface JobRunner {
+  /** What it writes into the locks of the jobs that it takes. */
+  readonly id: string
+  /** Waits for what runs. */
+  stop(): Promise<void>
+}
+
+export async function startJobs(options: JobsOptions): Promise<JobRunner> {
   const pool = new pg.Pool({
     connectionString: options.directUrl,
     max: concurrency + 2,
@@ -68,8 +77,14 @@ export async function startJobs(options: JobsOptions): Promise<{ stop(): Promise
       },
     ]),
   )
+  let id = ''
+  const events: WorkerEvents = new EventEmitter()
+  events.once('pool:create', ({ workerPool }) => {
+    id = workerPool.id
+  })
   const runner: Runner = await run({
     pgPool: pool,
+    events,
     taskList: { ...scheduled, ...options.tasks },
     parsedCronItems: parseCronItems(
       options.jobs.flatMap(({ name, schedule }) =>
@@ -94,6 +109,7 @@ export async function startJobs(options: JobsOptions): Promise<{ stop(): Promise
   // The promise rejects when the queue gives up; the readiness check sees the database by itself.
   runner.promise.catch((error: unknown) => options.log.error({ err: error }, 'job queue stopped'))
   return {
+    id,
     stop: async () => {
       await runner.stop().catch((error: unknown) => {
         options.log.warn({ err: error }, 'job queue did not stop cleanly')

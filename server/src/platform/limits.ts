@@ -1,13 +1,15 @@
-import { RateLimiterMemory, RateLimiterRes } from 'rate-limiter-flexible'
+import { partyOf } from '../kernel/address.ts'
+import { rateLimited, type AppError } from '../kernel/errors.ts'
 import { later, secondMs } from '../kernel/time.ts'
 import type { Clock } from './clock.ts'
 import type { Db, Pool } from './database.ts'
 import { sql } from './sql.ts'
 
-/** How many calls in how long. `shared` counts in PostgreSQL and so holds across all nodes. */
+/** How many calls in how long. */
 export interface LimitPolicy {
   readonly points: number
   readonly windowSeconds: number
+  /** Counted in PostgreSQL, and so across all processes and nodes; otherwise in each process. */
   readonly shared: boolean
 }
 
@@ -15,9 +17,11 @@ const minute = 60
 const hour = 3600
 
 export const limitPolicies = {
-  /** Every route that names no other, by address. */
+  /** Every route that names no other: by account with a good token, by address without one. */
   default: { points: 600, windowSeconds: minute, shared: false },
-  auth: { points: 30, windowSeconds: minute, shared: false },
+  /** Tokens that are no good, by address: looking at them costs more than refusing. */
+  failedToken: { points: 120, windowSeconds: minute, shared: false },
+  auth: { points: 60, windowSeconds: minute, shared: false },
   checkout: { points: 60, windowSeconds: minute, shared: false },
   upload: { points: 60, windowSeconds: minute, shared: false },
   probe: { points: 6000, windowSeconds: minute, shared: false },
@@ -26,11 +30,29 @@ export const limitPolicies = {
   loginByAddress: { points: 50, windowSeconds: 15 * minute, shared: true },
   loginByAccount: { points: 10, windowSeconds: 15 * minute, shared: true },
   registerByAddress: { points: 20, windowSeconds: hour, shared: true },
+  /** Mailed links: asking for one, and following one. */
+  forgotByAddress: { points: 20, windowSeconds: hour, shared: true },
+  verifyByAddress: { points: 30, windowSeconds: 15 * minute, shared: true },
+  /** Mails that somebody who is not signed in can have sent to one address, known or not. */
+  mailByAccount: { points: 5, windowSeconds: hour, shared: true },
+  /** Codes of a second factor, once the password was right. */
+  mfaByAccount: { points: 20, windowSeconds: 24 * hour, shared: true },
   checkoutByAccount: { points: 60, windowSeconds: minute, shared: true },
+  uploadByAccount: { points: 60, windowSeconds: minute, shared: true },
+  /** Mails that a colleague writes. */
+  composedMailByAccount: { points: 60, windowSeconds: hour, shared: true },
   contactByAddress: { points: 5, windowSeconds: hour, shared: true },
   contactInAll: { points: 100, windowSeconds: hour, shared: true },
 } as const satisfies Record<string, LimitPolicy>
 export type LimitPolicyName = keyof typeof limitPolicies
+/** Those that are counted in each process. */
+export type LocalPolicyName = {
+  [Name in LimitPolicyName]: (typeof limitPolicies)[Name]['shared'] extends false ? Name : never
+}[LimitPolicyName]
+
+export function isLocal(name: LimitPolicyName): name is LocalPolicyName {
+  return !limitPolicies[name].shared
+}
 
 export interface LimitVerdict {
   readonly allowed: boolean
@@ -40,6 +62,10 @@ export interface LimitVerdict {
   readonly retryAfterSeconds: number
 }
 
+/**
+ * Counts calls by account or by address; of IPv6 addresses by their network. Where a shared policy
+ * cannot be asked because PostgreSQL is down, the call ends with 503: nobody slips past a limit.
+ */
 export interface Limits {
   /** Takes one point of the account's; the verdict says whether there was one. */
   spend(policy: LimitPolicyName, account: string): Promise<LimitVerdict>
@@ -47,6 +73,20 @@ export interface Limits {
   forget(policy: LimitPolicyName, account: string): Promise<void>
   /** What is left, taking nothing. */
   look(policy: LimitPolicyName, account: string): Promise<LimitVerdict>
+  /** The same at once, for what this process counts itself. */
+  readonly here: {
+    spend(policy: LocalPolicyName, account: string): LimitVerdict
+    look(policy: LocalPolicyName, account: string): LimitVerdict
+  }
+}
+
+/** 429 that names the policy and what is left of it. */
+export function limitExceeded(policy: LimitPolicyName, verdict: LimitVerdict): AppError {
+  return rateLimited({
+    retryAfterSeconds: verdict.retryAfterSeconds,
+    members: { violatedPolicies: [policy] },
+    facts: { policy, verdict },
+  })
 }
 
 export interface LimitOptions {
@@ -58,21 +98,23 @@ export interface LimitOptions {
 }
 
 export function createLimits(db: Pool, options: LimitOptions): Limits {
-  const counters = new Map(
-    Object.entries(limitPolicies).map(([name, policy]) => [
-      name,
-      policy.shared ? countInDatabase(db, name, policy, options) : countInMemory(policy, options),
-    ]),
-  )
-  const find = (name: LimitPolicyName): Counter => {
-    const found = counters.get(name)
-    if (!found) throw new Error(`no limit policy ${name}`)
-    return found
+  const local = new Map<LimitPolicyName, LocalCounter>()
+  const counters = new Map<LimitPolicyName, Counter>()
+  for (const name of Object.keys(limitPolicies) as LimitPolicyName[]) {
+    if (isLocal(name)) {
+      const counter = countHere(name, options)
+      local.set(name, counter)
+      counters.set(name, asPromised(counter))
+    } else counters.set(name, countInDatabase(db, name, options))
   }
   return {
-    spend: (name, account) => find(name).spend(account),
-    look: (name, account) => find(name).look(account),
-    forget: (name, account) => find(name).forget(account),
+    spend: (name, account) => found(counters, name).spend(partyOf(account)),
+    look: (name, account) => found(counters, name).look(partyOf(account)),
+    forget: (name, account) => found(counters, name).forget(partyOf(account)),
+    here: {
+      spend: (name, account) => found(local, name).spend(partyOf(account)),
+      look: (name, account) => found(local, name).look(partyOf(account)),
+    },
   }
 }
 
@@ -83,57 +125,113 @@ export async function pruneLimits(db: Db, now: Date): Promise<number> {
       select key from rate_limits where expires_at <= ${now} limit 20000)`)
 }
 
+function found<T>(counters: ReadonlyMap<LimitPolicyName, T>, name: LimitPolicyName): T {
+  const counter = counters.get(name)
+  if (!counter) throw new Error(`no limit policy ${name}`)
+  return counter
+}
+
 interface Counter {
   spend(account: string): Promise<LimitVerdict>
   look(account: string): Promise<LimitVerdict>
   forget(account: string): Promise<void>
 }
 
-function countInMemory(policy: LimitPolicy, { scale, processes }: LimitOptions): Counter {
-  const points = Math.max(1, Math.floor((policy.points * scale) / processes))
-  const limiter = new RateLimiterMemory({ points, duration: policy.windowSeconds })
-  const verdict = (state: RateLimiterRes | null): LimitVerdict =>
-    toVerdict(policy, points, state?.consumedPoints ?? 0, state?.msBeforeNext ?? 0)
+interface LocalCounter {
+  spend(account: string): LimitVerdict
+  look(account: string): LimitVerdict
+  forget(account: string): void
+}
+
+function asPromised({ spend, look, forget }: LocalCounter): Counter {
   return {
-    spend: async (account) =>
-      verdict(
-        await limiter.consume(account).catch((rejection: unknown) => {
-          if (rejection instanceof RateLimiterRes) return rejection
-          throw rejection
-        }),
-      ),
-    look: async (account) => verdict(await limiter.get(account)),
-    forget: async (account) => {
-      await limiter.delete(account)
-    },
+    spend: async (account) => spend(account),
+    look: async (account) => look(account),
+    forget: async (account) => forget(account),
   }
 }
 
-/** One statement a call; an account's window starts with its first call (a fixed window). */
-function countInDatabase(
-  db: Pool,
-  name: string,
-  policy: LimitPolicy,
-  { scale, clock }: LimitOptions,
-): Counter {
-  const points = Math.max(1, Math.floor(policy.points * scale))
+/** Some 3 MB a policy. Whoever has more networks than this can call as often as he likes anyway. */
+export const maxWindowsHere = 20_000
+
+/** An account's window starts with its first call (a fixed window). */
+interface Window {
+  spent: number
+  readonly endsAtMs: number
+}
+
+/** Costs no promise: every request goes through here. */
+function countHere(name: LocalPolicyName, { scale, processes, clock }: LimitOptions): LocalCounter {
+  const { points: perBusiness, windowSeconds } = limitPolicies[name]
+  const points = Math.max(1, Math.floor((perBusiness * scale) / processes))
+  const windowMs = windowSeconds * secondMs
+  const windows = new Map<string, Window>()
+
+  const findOpen = (account: string, nowMs: number): Window | undefined => {
+    const known = windows.get(account)
+    const leftMs = known === undefined ? 0 : known.endsAtMs - nowMs
+    // A window that ends too late was begun before the clock was put back.
+    return leftMs > 0 && leftMs <= windowMs ? known : undefined
+  }
+  const begin = (account: string, nowMs: number): Window => {
+    windows.delete(account)
+    // A Map keeps the order of insertion: what ends first stands first.
+    for (const [oldest, { endsAtMs }] of windows) {
+      if (endsAtMs > nowMs && windows.size < maxWindowsHere) break
+      windows.delete(oldest)
+    }
+    const window = { spent: 0, endsAtMs: nowMs + windowMs }
+    windows.set(account, window)
+    return window
+  }
+  const verdict = (window: Window | undefined, nowMs: number): LimitVerdict =>
+    toVerdict(name, points, {
+      spent: window?.spent ?? 0,
+      leftMs: window === undefined ? 0 : window.endsAtMs - nowMs,
+    })
+  return {
+    spend: (account) => {
+      const nowMs = clock().getTime()
+      const window = findOpen(account, nowMs) ?? begin(account, nowMs)
+      window.spent += 1
+      return verdict(window, nowMs)
+    },
+    look: (account) => {
+      const nowMs = clock().getTime()
+      return verdict(findOpen(account, nowMs), nowMs)
+    },
+    forget: (account) => void windows.delete(account),
+  }
+}
+
+/** One statement a call, with the same windows. */
+function countInDatabase(db: Pool, name: LimitPolicyName, options: LimitOptions): Counter {
+  const { scale, clock } = options
+  const { points: perBusiness, windowSeconds } = limitPolicies[name]
+  const points = Math.max(1, Math.floor(perBusiness * scale))
+  const windowMs = windowSeconds * secondMs
   const keyOf = (account: string): string => `${name}:${account}`
   const verdict = (row: { hits: number; expiresAt: Date } | undefined, now: Date): LimitVerdict => {
-    const open = row !== undefined && row.expiresAt > now
-    const leftMs = open ? row.expiresAt.getTime() - now.getTime() : 0
-    return toVerdict(policy, points, open ? row.hits : 0, leftMs)
+    const leftMs = row === undefined ? 0 : row.expiresAt.getTime() - now.getTime()
+    const isOpen = leftMs > 0 && leftMs <= 2 * windowMs
+    return toVerdict(name, points, {
+      spent: row !== undefined && isOpen ? row.hits : 0,
+      leftMs: isOpen ? leftMs : 0,
+    })
   }
   return {
     spend: async (account) => {
       const now = clock()
-      const end = later(now, policy.windowSeconds * secondMs)
+      // Nodes' clocks differ a little; only one that was put back leaves a window this far ahead.
+      const farthest = later(now, 2 * windowMs)
       const row = await db.one<{ hits: number; expiresAt: Date }>(sql`
         insert into rate_limits as known (key, hits, expires_at)
-        values (${keyOf(account)}, 1, ${end})
+        values (${keyOf(account)}, 1, ${later(now, windowMs)})
         on conflict (key) do update set
-          hits = case when known.expires_at <= ${now} then 1 else known.hits + 1 end,
-          expires_at = case when known.expires_at <= ${now} then excluded.expires_at
-            else known.expires_at end
+          hits = case when known.expires_at > ${now} and known.expires_at <= ${farthest}
+            then known.hits + 1 else 1 end,
+          expires_at = case when known.expires_at > ${now} and known.expires_at <= ${farthest}
+            then known.expires_at else excluded.expires_at end
         returning hits, expires_at`)
       return verdict(row, now)
     },
@@ -150,16 +248,15 @@ function countInDatabase(
 }
 
 function toVerdict(
-  policy: LimitPolicy,
+  policy: LimitPolicyName,
   points: number,
-  spent: number,
-  leftMs: number,
+  { spent, leftMs }: { spent: number; leftMs: number },
 ): LimitVerdict {
   return {
     allowed: spent <= points,
     limit: points,
     remaining: Math.max(0, points - spent),
-    windowSeconds: policy.windowSeconds,
+    windowSeconds: limitPolicies[policy].windowSeconds,
     retryAfterSeconds: Math.max(1, Math.ceil(leftMs / secondMs)),
   }
 }

@@ -13,7 +13,15 @@ const secretMembers = [
   'authorization',
   'cookie',
   'secret',
+  'currentPassword',
+  'newPassword',
+  'totp',
+  'recoveryCodes',
+  '["set-cookie"]',
+  '["x-order-token"]',
 ]
+
+const redacted = '[redacted]'
 
 /** One JSON object a line on standard output, or on `destination`. */
 export function createLogger(level: string, destination?: DestinationStream): PinoLogger {
@@ -24,9 +32,11 @@ export function createLogger(level: string, destination?: DestinationStream): Pi
       timestamp: pino.stdTimeFunctions.isoTime,
       serializers: { err: describeError },
       redact: {
-        paths: secretMembers.flatMap((member) => [member, `*.${member}`, `*.*.${member}`]),
-        censor: '[redacted]',
+        paths: secretMembers.flatMap((member) => atAnyDepth(member)),
+        censor: redacted,
       },
+      // What a member's name does not give away, such as a token quoted in a message.
+      hooks: { streamWrite: withoutSecrets },
     },
     destination ?? pino.destination(1),
   )
@@ -37,4 +47,52 @@ function describeError(error: Error): object {
   const described = stdSerializers.err(error)
   const { detail: _detail, where: _where, parameters: _parameters, ...rest } = described
   return rest
+}
+
+/** Members of what is logged, of what stands in it and of what stands in that. */
+function atAnyDepth(member: string): string[] {
+  const dotted = member.startsWith('[') ? member : `.${member}`
+  return [member, `*${dotted}`, `*.*${dotted}`]
+}
+
+/** Keys, tokens and passwords by the form that they have wherever they stand. */
+const secretTexts = new RegExp(
+  [
+    // JSON Web Tokens; Stripe's keys and client secrets; whatever is sent as a bearer.
+    String.raw`\beyJ[\w-]{8,}\.[\w-]{8,}(?:\.[\w-]*)?`,
+    String.raw`\b(?:sk|rk)_(?:live|test)_\w{8,}|\bwhsec_\w{8,}`,
+    String.raw`\b\w{2,40}_secret_\w{8,}`,
+    String.raw`(?<=\b[Bb]earer\s)[\w.~+/=-]{8,}`,
+    // The password in an address such as that of a database.
+    String.raw`(?<=:\/\/[^\s:@/"]{0,100}:)[^\s@/"]{1,200}(?=@)`,
+  ].join('|'),
+  'g',
+)
+
+/** Every secret text holds one of these: a line without them, as most are, is told quickly. */
+const secretHints = ['eyJ', 'k_live_', 'k_test_', 'whsec_', '_secret_', 'earer', '://'] as const
+
+/** 13 to 19 digits, as people write card numbers. */
+const cardNumbers = /(?<![\w.-])\d(?:[ -]?\d){12,18}(?![\w-])/g
+
+/** The text with what looks like a secret or a card number taken out; a JSON line stays one. */
+export function withoutSecrets(text: string): string {
+  const withoutTexts = secretHints.some((hint) => text.includes(hint))
+    ? text.replaceAll(secretTexts, redacted)
+    : text
+  return withoutTexts.replaceAll(cardNumbers, (digits: string, offset: number, whole: string) => {
+    if (!isCardNumber(digits)) return digits
+    // A bare number in JSON must stay a number.
+    return /[:[,]/.test(whole[offset - 1] ?? '') ? '9'.repeat(digits.length) : redacted
+  })
+}
+
+/** Luhn's check digit (ISO/IEC 7812-1). */
+function isCardNumber(text: string): boolean {
+  const digits = Array.from(text.replaceAll(/\D/g, ''), Number).toReversed()
+  const sum = digits.reduce((total, digit, index) => {
+    const weighed = index % 2 === 0 ? digit : digit * 2
+    return total + (weighed > 9 ? weighed - 9 : weighed)
+  }, 0)
+  return sum % 10 === 0
 }

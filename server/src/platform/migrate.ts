@@ -57,6 +57,11 @@ export async function migrate(options: MigrateOptions): Promise<MigrateReport> {
   }
 }
 
+/** The migrations of this version, in their order. */
+export async function listMigrations(directory: string): Promise<string[]> {
+  return (await readdir(directory)).filter((file) => file.endsWith('.sql')).toSorted()
+}
+
 /** The statements of a file: they end with a semicolon at the end of a line. */
 export function splitStatements(text: string): string[] {
   const statements: string[] = []
@@ -84,7 +89,7 @@ async function applyFiles(
     'select name, checksum from schema_migrations',
   )
   const checksums = new Map(known.rows.map(({ name, checksum }) => [name, checksum]))
-  const files = (await readdir(directory)).filter((file) => file.endsWith('.sql')).toSorted()
+  const files = await listMigrations(directory)
   const unknown = [...checksums.keys()].filter((name) => !files.includes(name))
   if (unknown.length > 0) {
     throw new Error(

@@ -139,7 +139,7 @@ const relayBatchSize = 500
  * took.
  */
 export async function relayEvents(db: Pool, registry: EventRegistry): Promise<number> {
-  return await db.transaction(async (tx) => {
+  const types = await db.transaction(async (tx) => {
     const taken = await tx.many<{ rootId: string; eventId: string; type: string }>(sql`
       with taken as (
         delete from event_delivery where (root_id, event_id) in (
@@ -164,8 +164,19 @@ export async function relayEvents(db: Pool, registry: EventRegistry): Promise<nu
           select json_populate_record(null::graphile_worker.job_spec, value)
           from json_array_elements(${json(jobs.map(toJobSpec))}::json)))`)
     }
-    return taken.length
+    return taken.map(({ type }) => type)
   })
+  for (const type of types) {
+    registry.handedOver.set(type, (registry.handedOver.get(type) ?? 0) + 1)
+  }
+  return types.length
+}
+
+/** How many events wait to be handed over, counted to ten thousand. */
+export async function countUndelivered(db: Db): Promise<number> {
+  const { count } = await db.one<{ count: number }>(sql`
+    select count(*) from (select 1 from event_delivery limit 10000) as waiting`)
+  return count
 }
 
 function resourceOf(news: readonly NewEvent[]): string | undefined {

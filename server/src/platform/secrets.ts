@@ -7,6 +7,7 @@ export type SecretPurpose =
   | 'demo-password'
   | 'order-token'
   | 'refresh-token'
+  | 'second-factor'
   | 'signed-link'
   | 'stored-keys'
 

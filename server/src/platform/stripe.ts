@@ -1,5 +1,6 @@
 import type Stripe from 'stripe'
-import { toProviderFailure } from './stripe/failure.ts'
+import { ProviderError, toProviderFailure, type Call } from './stripe/failure.ts'
+import { listCalls, type ListCalls } from './stripe/list.ts'
 import {
   fromIntent,
   fromSession,
@@ -12,6 +13,7 @@ import {
 } from './stripe/observe.ts'
 
 export { ProviderError } from './stripe/failure.ts'
+export type { Listed, ListedPage, ListRequest } from './stripe/list.ts'
 export type { ObservedDispute, ObservedPayment, ObservedRefund } from './stripe/observe.ts'
 
 /** The version that requests are made in and replies are read in; raised on purpose only. */
@@ -53,7 +55,7 @@ export interface SignedEvent {
  * What Bureau asks of its payment provider. Every POST takes our own idempotency key,
  * `<payment id>:<operation>:<n>`. All of them throw `ProviderError`.
  */
-export interface StripePort {
+export interface StripePort extends ListCalls {
   /** False with `PAYMENTS=off`: nothing may then be called. */
   readonly enabled: boolean
   /** What browsers need beside the client secret. */
@@ -82,8 +84,16 @@ export interface StripePort {
   retrieveDispute(ref: string): Promise<ObservedDispute>
   /** The intent that a charge belongs to; null for one without. */
   findIntentOfCharge(ref: string): Promise<string | null>
+  /** How the last call of this process went; null before the first. */
+  lastCall(): LastCall | null
   /** Throws where the signature is wrong, or more than five minutes from `now` either way. */
   readEvent(signed: SignedEvent, now: Date): Promise<ProviderEvent>
+}
+
+export interface LastCall {
+  readonly agoMs: number
+  /** A refusal is an answer too; silence and a 5xx are none. */
+  readonly isAnswered: boolean
 }
 
 export interface StripeOptions {
@@ -101,14 +111,7 @@ const signatureToleranceSeconds = 300
 /** Talks to Stripe, or to what stands in for it, through the official package. */
 export function openStripe(options: StripeOptions): StripePort {
   const client = lazyClient(options)
-  const call = async <T>(work: (stripe: Stripe) => Promise<T>): Promise<T> => {
-    const stripe = await client()
-    try {
-      return await work(stripe)
-    } catch (error) {
-      throw toProviderFailure(error)
-    }
-  }
+  const { call, lastCall } = watchCalls(client)
   const withKey = (idempotencyKey: string): Stripe.RequestOptions => ({ idempotencyKey })
   return {
     enabled: true,
@@ -165,12 +168,43 @@ export function openStripe(options: StripeOptions): StripePort {
           : fromIntent(await stripe.paymentIntents.retrieve(ref)),
       ),
     ...refundCalls(call),
+    ...listCalls(call),
+    lastCall,
     readEvent: async (signed, now) =>
       readSignedEvent(await client(), { ...signed, secrets: options.webhookSecrets, now }),
   }
 }
 
-type Call = <T>(work: (stripe: Stripe) => Promise<T>) => Promise<T>
+/** Calls whose failures are ours, and how the last of them went. */
+function watchCalls(client: () => Promise<Stripe>): {
+  call: Call
+  lastCall: StripePort['lastCall']
+} {
+  let last: { readonly endedAt: number; readonly isAnswered: boolean } | null = null
+  const note = (isAnswered: boolean): void => {
+    last = { endedAt: performance.now(), isAnswered }
+  }
+  return {
+    call: async (work) => {
+      const stripe = await client()
+      try {
+        const answer = await work(stripe)
+        note(true)
+        return answer
+      } catch (error) {
+        const failure = toProviderFailure(error)
+        note(!(failure instanceof ProviderError && isNoAnswer(failure)))
+        throw failure
+      }
+    },
+    lastCall: () =>
+      last && { agoMs: performance.now() - last.endedAt, isAnswered: last.isAnswered },
+  }
+}
+
+function isNoAnswer({ kind }: ProviderError): boolean {
+  return kind === 'lost' || kind === 'erred'
+}
 
 function refundCalls(
   call: Call,
@@ -224,6 +258,10 @@ export function closedStripe(): StripePort {
     listRefunds: refuse,
     retrieveDispute: refuse,
     findIntentOfCharge: refuse,
+    listPayments: refuse,
+    listAllRefunds: refuse,
+    listDisputes: refuse,
+    lastCall: () => null,
     readEvent: refuse,
   }
 }

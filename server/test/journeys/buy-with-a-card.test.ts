@@ -2,6 +2,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { startTestApp, type TestApp } from '../support/app.ts'
 import { booksAgree } from './books.ts'
 import {
+  bookMoney,
   bought,
   buy,
   confirm,
@@ -147,14 +148,35 @@ describe('buying with a card', () => {
     expect([confirmed.status, confirmed.body.payment]).toEqual([200, null])
   })
 
-  test('what the provider finds too little leaves no payment in the way', async () => {
+  test('what the provider finds too little leaves no order and no payment open', async () => {
     const small = await offer(shop, 10)
-    const { status, body } = await buy(shop, { as: 'small', serviceId: small })
-    expect([status, body.code]).toEqual([422, 'amount_too_small'])
-    const live = await app.sql(
-      `select p.status from payments p join orders o on o.id = p.order_id where o.total = 10`,
+    const buying = { as: 'small', serviceId: small, key: 'next-to-nothing' }
+    // Nor is it another answer when the same is sent again, or was cut off in between.
+    for (let nth = 0; nth < 3; nth += 1) {
+      const { status, body } = await buy(shop, buying)
+      expect([status, body.code]).toEqual([422, 'amount_too_small'])
+      await app.sql('update idempotency_keys set lease_until = to_timestamp(0)')
+    }
+    const left = await app.sql(
+      `select o.status as order, o.close_reason as reason, p.status as payment
+       from payments p join orders o on o.id = p.order_id where o.total = 10`,
     )
-    expect(live).toEqual([{ status: 'canceled' }])
+    expect(left).toEqual([{ order: 'cancelled', reason: 'amount_too_small', payment: 'canceled' }])
+  })
+
+  test('an order that stood before stays open: it can be paid another way', async () => {
+    const { token } = await app.asCustomer('small')
+    const placed = await app.request('POST /api/orders', {
+      token,
+      body: { items: [{ serviceId: await offer(shop, 11), quantity: 1 }] },
+    })
+    const purchase = { orderId: placed.body.id, payer: { token } }
+    const { status, body } = await payAgain(shop, purchase, { paymentMethod: 'pm_card_visa' })
+    expect([status, body.code]).toEqual([422, 'amount_too_small'])
+    const order = await readOrder(shop, purchase.orderId)
+    expect(order).toMatchObject({ status: 'pending', payments: [{ status: 'canceled' }] })
+    await bookMoney(shop, `POST /api/orders/${purchase.orderId}/payments`, 11)
+    expect((await readOrder(shop, purchase.orderId)).status).toBe('confirmed')
   })
 })
 

@@ -103,6 +103,7 @@ describe('a part payment by hand', () => {
     const order = await readOrder(shop, purchase.orderId)
     expect(order).toMatchObject({ paymentStatus: 'paid', paid: { amount: price + 5000 } })
     expect(flagsOf(order)).toEqual(['overpaid'])
+    expect(order.flagged).toBe(true)
   })
 })
 

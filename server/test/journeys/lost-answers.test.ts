@@ -99,6 +99,28 @@ describe.each(troubles)('a call that %s', (name, trouble) => {
     expect(chargesOf(shop, purchase.orderId)).toHaveLength(1)
   })
 
+  test('to confirm: the same key answers the order, paid once', async () => {
+    const { orderId, payer } = await bought(shop)
+    strike('payment_intents.confirm')
+    const request = {
+      ...payer,
+      headers: { 'idempotency-key': `an-order-paid-by-a-call-that-${name.replaceAll(' ', '-')}` },
+      body: { orderId, paymentMethod: 'pm_card_visa' },
+    }
+    const first = await app.request('POST /api/checkout/process', request)
+    expect([first.status, first.body.code]).toEqual([503, 'payment_provider_unavailable'])
+    const second = await app.request('POST /api/checkout/process', request)
+    expect(second.status, JSON.stringify(second.body)).toBe(201)
+    expect(second.body).toMatchObject({
+      order: { id: orderId, status: 'confirmed', paymentStatus: 'paid' },
+      payment: { status: 'succeeded' },
+    })
+    const third = await app.request('POST /api/checkout/process', request)
+    expect(third.headers.get('idempotent-replayed')).toBe('true')
+    expect(third.body).toEqual(second.body)
+    expect(chargesOf(shop, orderId)).toHaveLength(1)
+  })
+
   test('to cancel: the order that was cancelled has no payment left to pay', async () => {
     const purchase = await bought(shop)
     strike('payment_intents.cancel')
@@ -139,7 +161,7 @@ describe('a change of the amount that had no answer', () => {
     await app.runJobs()
     await arriveLate(purchase, price - 3000)
     await bookMoney(shop, `POST /api/orders/${purchase.orderId}/payments`, 2000)
-    await app.runJobs()
+    await settleAll(shop)
     await expectRest(purchase, price - 5000)
   })
 
@@ -153,7 +175,7 @@ describe('a change of the amount that had no answer', () => {
     await app.runJobs()
     await bookMoney(shop, `POST /api/orders/${purchase.orderId}/payments`, 2000)
     app.advance(31 * secondMs)
-    await app.runJobs()
+    await settleAll(shop)
     await expectRest(purchase, price - 5000)
   })
 })
@@ -249,6 +271,30 @@ describe('a process that died in the middle of a call', () => {
       }
     },
   )
+
+  test('nor could look: the same key waits, then answers the paid order', async () => {
+    const { orderId, payer } = await bought(shop)
+    app.sandbox.pauseWebhooks()
+    app.sandbox.setFaults([
+      { operation: 'payment_intents.confirm', effect: 'cut', when: 'after', times: 2 },
+      { operation: 'payment_intents.retrieve', effect: 'cut', times: 2 },
+    ])
+    const request = {
+      ...payer,
+      headers: { 'idempotency-key': 'an-order-paid-by-a-call-that-nobody-saw' },
+      body: { orderId, paymentMethod: 'pm_card_visa' },
+    }
+    const lost = await app.request('POST /api/checkout/process', request)
+    expect(lost.status).toBe(503)
+    const early = await app.request('POST /api/checkout/process', request)
+    expect([early.status, early.body.code]).toEqual([409, 'payment_in_progress'])
+    app.advance(31 * secondMs)
+    const later = await app.request('POST /api/checkout/process', request)
+    expect(later.status, JSON.stringify(later.body)).toBe(201)
+    expect(later.body.order).toMatchObject({ id: orderId, paymentStatus: 'paid' })
+    expect(later.body.payment.status).toBe('succeeded')
+    expect(chargesOf(shop, orderId)).toHaveLength(1)
+  })
 
   test('after it paid an order that stood: the same key answers the paid order', async () => {
     const { orderId, payer } = await bought(shop)

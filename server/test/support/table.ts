@@ -3,6 +3,7 @@ import { Writable } from 'node:stream'
 import type { FastifyInstance } from 'fastify'
 import type { Authenticator } from '../../src/http/access.ts'
 import type { Endpoint } from '../../src/http/endpoint.ts'
+import { createReplyCache } from '../../src/http/reply-cache.ts'
 import { serve, type HttpSettings } from '../../src/http/serve.ts'
 import { unauthorized } from '../../src/kernel/errors.ts'
 import { newId } from '../../src/kernel/id.ts'
@@ -10,9 +11,13 @@ import { permissionsOfRole } from '../../src/kernel/permissions.ts'
 import type { Actor, AppContext, Origin } from '../../src/platform/context.ts'
 import { openPool, type Pool } from '../../src/platform/database.ts'
 import { createEventRegistry, type EventType, type Listener } from '../../src/platform/events.ts'
+import type { FileStore } from '../../src/platform/files.ts'
+import { createInstruments } from '../../src/platform/instruments.ts'
+import type { Invalidation } from '../../src/platform/invalidation.ts'
 import { createLimits } from '../../src/platform/limits.ts'
 import { createLogger } from '../../src/platform/log.ts'
 import { createSecrets } from '../../src/platform/secrets.ts'
+import { createSubjects } from '../../src/platform/subjects.ts'
 import { cloneDatabase } from './database.ts'
 
 /** A web server on a table of endpoints of the test's own, with a real database behind it. */
@@ -34,6 +39,16 @@ const unreachable = {
   tokens: undefined as never,
   passwords: undefined as never,
   invalidation: undefined as never,
+  files: undefined as never,
+  scanner: null,
+  mail: undefined as never,
+}
+
+const neverFresh: Invalidation = {
+  isFresh: () => false,
+  forget: () => undefined,
+  subscribe: () => undefined,
+  stop: async () => undefined,
 }
 
 export interface TableOptions {
@@ -42,6 +57,10 @@ export interface TableOptions {
   readonly settings?: Partial<HttpSettings>
   /** Multiplies every limit. */
   readonly limitScale?: number
+  /** What keeps the cache of public replies honest; without it nothing is kept. */
+  readonly invalidation?: Invalidation
+  /** For tables that take or send files. */
+  readonly files?: FileStore
   /** What stands beside the table. */
   readonly mount?: (app: FastifyInstance) => Promise<void>
 }
@@ -96,6 +115,15 @@ export async function serveTable(
   const { log, logged } = keepLog()
   const limits = createLimits(db, { scale: options.limitScale ?? 1000, processes: 1, clock })
   const events = createEventRegistry(options.events ?? [], options.listeners ?? [], () => undefined)
+  const instruments = createInstruments({
+    db,
+    clock,
+    log,
+    checks: [],
+    sources: [],
+    migrations: [],
+    contextFor: () => contextFor({ kind: 'system', task: 'watch' }),
+  })
   const contextFor = (actor: Actor, origin: Partial<Origin> = {}): AppContext => ({
     actor,
     now,
@@ -109,19 +137,26 @@ export async function serveTable(
       registration: 'open',
       publicUrl: 'http://localhost',
       allowedOrigins: [],
+      uploads: { maxBytes: 1_000_000, customerQuotaBytes: 1e9, storageQuotaBytes: undefined },
     },
     events,
+    subjects: createSubjects([]),
+    instruments,
+    actorNames: async () => new Map(),
     limits,
     log,
     secrets: createSecrets('a key for tests, thirty-two bytes or more of it'),
     // No endpoint of these tables reaches a vendor, a token or a cache.
     ...unreachable,
+    ...(options.files ? { files: options.files } : {}),
   })
   const http = await serve({
     endpoints,
     authenticator,
     contextFor,
     limits,
+    replies: createReplyCache(options.invalidation ?? neverFresh, 'catalog'),
+    instruments,
     log,
     clock,
     settings: {

@@ -167,6 +167,7 @@ async function driveRefunds(stripe: Stripe, sandbox: Sandbox): Promise<void> {
   await stripe.refunds.retrieve(refund.id, { expand: ['charge'] })
   await stripe.refunds.update(refund.id, { metadata: { note: 'x' } }, keyed())
   await stripe.refunds.list({ limit: 3, payment_intent: paid.id })
+  await listWithIntents(paid.created, (terms) => stripe.refunds.list(terms))
   await stripe.refunds.create({ charge: refund.charge as string }, keyed())
   const failing = await pay(stripe, 'pm_card_refundFail')
   const failed = await stripe.refunds.create({ payment_intent: failing.id }, keyed())
@@ -183,6 +184,26 @@ async function driveDisputes(stripe: Stripe): Promise<void> {
     await stripe.disputes.retrieve(id)
     await stripe.disputes.close(id, {}, keyed())
   }
+  await listWithIntents(disputed.created, (terms) => stripe.disputes.list(terms))
+}
+
+/** What was made in a time, each with its intent, and the page after the first. */
+async function listWithIntents(
+  since: number,
+  list: (terms: ListTerms) => PromiseLike<{ data: { id: string }[] }>,
+): Promise<void> {
+  const terms = { created: { gte: since, lte: since + 3600 }, expand: ['data.payment_intent'] }
+  const { data } = await list({ ...terms, limit: 100 })
+  const [newest] = data
+  if (newest === undefined) throw new Error('What was just made is not in its list.')
+  await list({ ...terms, limit: 100, starting_after: newest.id })
+}
+
+interface ListTerms {
+  created: { gte: number; lte: number }
+  expand: string[]
+  limit: number
+  starting_after?: string
 }
 
 async function driveReading(stripe: Stripe): Promise<void> {

@@ -14,26 +14,35 @@ import {
   strictObject,
 } from '../../kernel/shapes.ts'
 
-export const slugTaken = defineError(409, 'slug_taken', 'Another one has this slug.')
+export const slugTaken = defineError(
+  409,
+  'slug_taken',
+  'Another one has this slug.',
+  'Choose another slug, or leave it out and one is made from the name.',
+)
 export const categoryCycle = defineError(
   409,
   'category_cycle',
   'A category cannot stand below itself.',
+  'Choose a parent that is neither the category itself nor below it.',
 )
 export const categoryTooDeep = defineError(
   422,
   'category_too_deep',
   'Categories nest at most five levels deep.',
+  'Choose a parent further up.',
 )
 export const categoryInUse = defineError(
   409,
   'category_in_use',
   'Services are in this category: name another one for them in moveTo.',
+  'Repeat it with `?moveTo=` and the category that shall have the services.',
 )
 export const categoryHasChildren = defineError(
   409,
   'category_has_children',
   'Categories stand below this one: name another parent for them in moveTo.',
+  'Repeat it with `?moveTo=` and the category that shall be their parent.',
 )
 
 export const serviceStatuses = ['draft', 'active', 'archived'] as const

@@ -10,4 +10,17 @@ export const ProviderEventRefused = defineEvent('provider_event.refused', {
   }),
 })
 
-export const events = [ProviderEventRefused]
+const Reconciled = Type.Object({
+  scope: Type.String(),
+  status: Type.String(),
+  differences: Type.Integer(),
+  healed: Type.Integer(),
+})
+
+/** Our books are being compared with the provider's: by the clock, or because somebody asked. */
+export const ReconciliationStarted = defineEvent('reconciliation.started', {
+  data: Type.Object({ scope: Type.String() }),
+})
+export const ReconciliationFinished = defineEvent('reconciliation.finished', { data: Reconciled })
+
+export const events = [ProviderEventRefused, ReconciliationStarted, ReconciliationFinished]

@@ -3,6 +3,7 @@ import { events } from './events.ts'
 import { jobs } from './jobs.ts'
 import { listeners } from './listeners.ts'
 import { routes } from './routes.ts'
+import { paymentFigures, paymentsCheck } from './usecases/index.ts'
 
 export const checkoutModule: Module = {
   name: 'checkout',
@@ -10,6 +11,8 @@ export const checkoutModule: Module = {
   events,
   listeners,
   jobs,
+  checks: [paymentsCheck],
+  figures: [paymentFigures],
 }
 
-export { recordPayment } from './usecases/index.ts'
+export { recordPayment, requestRefund } from './usecases/index.ts'

@@ -172,10 +172,22 @@ describe('POST /api/checkout/process', () => {
     expect(after).toEqual(customers)
   })
 
-  test('429 beyond 20 open orders of one customer', async () => {
-    for (let count = 0; count < 20; count += 1) await bought(shop, { as: 'eager' })
-    const reply = await buy(shop, { as: 'eager' })
-    expect([reply.status, reply.body.code]).toEqual([429, 'too_many_open_orders'])
+  test('429 too_many_open_orders beyond 20 of one customer, exactly, for 50 at once', async () => {
+    await app.asCustomer('eager')
+    const replies = await Promise.all(Array.from({ length: 50 }, () => buy(shop, { as: 'eager' })))
+    expect(replies.filter(({ status }) => status === 201)).toHaveLength(20)
+    for (const { status, body, headers } of replies.filter((one) => one.status !== 201)) {
+      expect([status, body.code]).toEqual([429, 'too_many_open_orders'])
+      expect(headers.get('retry-after')).toMatch(/^\d+$/)
+    }
+  })
+
+  test('400 mixed_currency for items of two currencies', async () => {
+    const { token } = await app.asCustomer('ada')
+    const other = await offer(shop, 5000, 'EUR')
+    const body = { items: [...items(), { serviceId: other, quantity: 1 }] }
+    const reply = await app.request(process, { token, body })
+    expect([reply.status, reply.body.code]).toEqual([400, 'mixed_currency'])
   })
 
   test('429 rate_limited for one account that tries too often', async () => {
@@ -232,6 +244,16 @@ describe('POST /api/checkout/confirm/:orderId', () => {
     const { body } = await app.request('POST /api/orders', { token, body: { items: items() } })
     const nothing = await confirm(shop, { orderId: body.id, payer: { token } })
     expect([nothing.status, nothing.body.code]).toEqual([409, 'payment_not_started'])
+  })
+
+  test('422 payment_refused where the provider does not know the payment', async () => {
+    const purchase = await bought(shop)
+    const rename = 'update payments set provider_ref = $1 where order_id = $2'
+    await app.sql(rename, ['pi_unknown', purchase.orderId])
+    const reply = await confirm(shop, purchase)
+    expect([reply.status, reply.body.code]).toEqual([422, 'payment_refused'])
+    await app.sql(rename, [purchase.payment.providerRef, purchase.orderId])
+    expect((await confirm(shop, purchase)).body.code).toBe('payment_not_completed')
   })
 
   test('409 order_not_payable for a cancelled order', async () => {

@@ -18,6 +18,10 @@ import {
   CheckoutReply,
   ConfirmParams,
   ConfirmReply,
+  Difference,
+  DifferenceFilters,
+  exampleDifference,
+  exampleReconciliation,
   invalidSignature,
   nothingToRefund,
   orderNotPayable,
@@ -31,8 +35,12 @@ import {
   paymentsNotConfigured,
   ProcessCheckout,
   providerUnavailable,
+  Reconciliation,
+  reconciliationRunning,
+  ReconciliationReport,
   RecordPayment,
   refundTooLarge,
+  RequestReconciliation,
   RequestRefund,
   WebhookReply,
   wrongCurrency,
@@ -40,17 +48,78 @@ import {
 import {
   confirmCheckout,
   getPayment,
+  getReconciliation,
   getRefund,
+  getReport,
+  listDifferences,
   locateOrder,
   processCheckout,
   receiveEvent,
   recordPayment,
+  requestReconciliation,
   requestRefund,
   restoreSecrets,
   resumeCheckout,
 } from './usecases/index.ts'
 
 export const routes: readonly Endpoint[] = [
+  endpoint(
+    'GET /api/system/reconciliation',
+    {
+      summary: 'See how our books and the provider’s agree',
+      description:
+        'Each hour what was made in the last three days is compared, each night what was made in ' +
+        'the last 35; news that was lost on its way is taken in.',
+      access: ['payments:read'],
+      reply: ReconciliationReport,
+      example: {
+        reply: {
+          latest: exampleReconciliation,
+          differences: [],
+          runs: [exampleReconciliation],
+          output: 'Our books and the provider’s agree.',
+        },
+      },
+    },
+    (ctx) => getReport(ctx),
+  ),
+  endpoint(
+    'GET /api/system/reconciliation/differences',
+    {
+      summary: 'List what a comparison found',
+      description: 'Of the latest that completed, where `reconciliationId` names no other.',
+      access: ['payments:read'],
+      query: DifferenceFilters,
+      list: { sorts: ['createdAt'], defaultSort: '-createdAt' },
+      reply: Difference,
+      example: { query: { healed: 'false' }, reply: exampleDifference },
+    },
+    (ctx, { page, query }) => listDifferences(ctx, { page, filters: filtersIn(query) }),
+  ),
+  endpoint(
+    'POST /api/system/reconciliation',
+    {
+      summary: 'Compare our books with the provider’s now',
+      description: 'One comparison at a time; what it finds stands in the report once it ends.',
+      access: ['payments:write'],
+      body: RequestReconciliation,
+      reply: Reconciliation,
+      status: 202,
+      errors: [reconciliationRunning],
+      idempotency: { resume: (ctx, id) => getReconciliation(ctx, id) },
+      example: {
+        body: { days: 7 },
+        reply: {
+          ...exampleReconciliation,
+          scope: 'requested',
+          status: 'running',
+          finishedAt: null,
+          version: 1,
+        },
+      },
+    },
+    (ctx, { body }) => requestReconciliation(ctx, body),
+  ),
   endpoint(
     'POST /api/checkout/process',
     {
@@ -59,7 +128,7 @@ export const routes: readonly Endpoint[] = [
         'With `items` an order is placed, with `orderId` one that stands is paid. Mode `intent` ' +
         'answers a client secret for the browser, or confirms at once with `paymentMethod`; mode ' +
         '`hosted` answers the address of a payment page. A declined card is no error here: look ' +
-        'at `payment.status`.',
+        'at `payment.status`. An order that is placed here and too small to be charged is cancelled.',
       access: 'public',
       body: ProcessCheckout,
       reply: CheckoutReply,
@@ -197,6 +266,13 @@ export const routes: readonly Endpoint[] = [
     (ctx, { params, body }) => booked(ctx, params.id, requestRefund(ctx, params.id, body)),
   ),
 ]
+
+/** The filters of the query, without the members that every list has. */
+function filtersIn(query: DifferenceFilters): DifferenceFilters {
+  const { reconciliationId, kind, object, healed } = query
+  const given = { reconciliationId, kind, object, healed }
+  return Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined))
+}
 
 /** The reply of a purchase, with the address of its order. */
 function placed(reply: CheckoutReply): Answer<CheckoutReply> {

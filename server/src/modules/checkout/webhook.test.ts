@@ -224,6 +224,56 @@ describe('POST /api/webhook/stripe', () => {
     expect(types).not.toContain('payment.flagged')
   })
 
+  test('one event that cannot be worked out blocks no other, stays visible and can be retried', async () => {
+    const poisoned = await bought(shop, { mode: 'hosted' })
+    const purchases = await Promise.all(Array.from({ length: 99 }, () => bought(shop)))
+    await settleAll(shop)
+    // A page whose session is not known here, so that its news cannot be understood.
+    const ref = poisoned.payment.providerRef
+    app.sandbox.pauseWebhooks()
+    const intent = app.sandbox.paySession(ref)
+    const forget = 'update payments set provider_ref = $1 where order_id = $2'
+    await app.sql(forget, [null, poisoned.orderId])
+    const bad = eventAbout({ id: intent.id, object: 'payment_intent' })
+    await send(bad, sign(bad))
+    await Promise.all(
+      purchases.map(async ({ payment }) => {
+        await payInBrowser(shop, payment.clientSecret, 'pm_card_visa')
+        const body = eventAbout({ id: payment.providerRef, object: 'payment_intent' })
+        await send(body, sign(body))
+      }),
+    )
+    await app.runJobs()
+    for (const { orderId } of purchases) {
+      expect((await readOrder(shop, orderId)).paymentStatus).toBe('paid')
+    }
+    const { id } = JSON.parse(bad) as { id: string }
+    const failed = `select id, attempts, last_error from graphile_worker.jobs where key = $1`
+    const key = `handle-provider-event:${id}`
+    const [job] = await app.sql(failed, [key])
+    expect(job).toMatchObject({ last_error: expect.stringContaining('session') })
+    expect(Number(job?.['attempts'])).toBeGreaterThan(0)
+    expect(await outcomes()).toMatchObject({ [id]: null })
+    // Its last try is over: nobody but a person begins it again.
+    await app.sql(
+      `update graphile_worker._private_jobs set attempts = max_attempts, run_at = now()
+       where id = $1`,
+      [job?.['id']],
+    )
+    await app.sql(forget, [ref, poisoned.orderId])
+    await app.runJobs()
+    expect(await outcomes()).toMatchObject({ [id]: null })
+    expect(await app.sql(failed, [key])).toMatchObject([{ attempts: 25 }])
+    await app.sql('select graphile_worker.reschedule_jobs(array[$1::bigint], now(), null, 0)', [
+      job?.['id'],
+    ])
+    await app.runJobs()
+    expect(await outcomes()).toMatchObject({ [id]: 'settled' })
+    expect((await readOrder(shop, poisoned.orderId)).paymentStatus).toBe('paid')
+    app.sandbox.resumeWebhooks()
+    await settleAll(shop)
+  })
+
   test('503 payments_not_configured where no cards are taken', async () => {
     const closed = await startTestApp({ beside: app, payments: 'off' })
     try {

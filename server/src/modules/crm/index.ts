@@ -3,7 +3,9 @@ import { caseEvents } from './events.ts'
 import { jobs } from './jobs.ts'
 import { listeners } from './listeners.ts'
 import { routes } from './routes.ts'
+import { caseSubject } from './usecases/case-subject.ts'
 
+export { CaseOpened, CaseReplied, CaseResolved } from './events.ts'
 export { addNote } from './usecases/add-note.ts'
 export { changeCaseStatus, resolveCase } from './usecases/move-case.ts'
 export { openCase } from './usecases/open-case.ts'
@@ -16,4 +18,5 @@ export const crmModule: Module = {
   events: caseEvents,
   listeners,
   jobs,
+  subjects: [caseSubject],
 }

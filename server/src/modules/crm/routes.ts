@@ -10,6 +10,7 @@ import {
   CaseView,
   ChangeStatusInput,
   customerFixedByOrder,
+  documentInternal,
   exampleCase,
   NoteView,
   OpenCaseInput,
@@ -144,13 +145,14 @@ export const routes: readonly Endpoint[] = [
       summary: 'Write a note on a case',
       description:
         'Staff write internal and public notes. The customer and the holder of the order’s token ' +
-        'write public ones: that reopens a resolved case and opens one that waits for them.',
+        'write public ones: that reopens a resolved case and opens one that waits for them. ' +
+        'What a public note speaks of must be shared with the customer.',
       access: ['customer', 'order-token', 'crm:write'],
       params: CaseParams,
       body: AddNoteInput,
       reply: NoteView,
       status: 201,
-      errors: [caseClosed],
+      errors: [caseClosed, documentInternal],
       idempotency: {
         resume: (ctx, id, { body }) => getNoteAsWritten(ctx, id, body as AddNoteInput),
       },

@@ -115,9 +115,9 @@ export function checkCustomerQuery(filters: CaseFilters, sortField: string): voi
   if (sortField === 'priority') refused.push('sort')
   if (refused.length === 0) return
   throw invalidInputAt(
-    ...refused.map((name) => ({
+    ...refused.map((name): InputProblem => ({
       pointer: `/query/${name}`,
-      code: 'not_allowed',
+      code: 'not_allowed' as const,
       message: 'is for staff only',
     })),
   )

@@ -12,6 +12,9 @@ import {
   TimelineEntry,
   Transition,
 } from '../../kernel/shapes.ts'
+import { AttachedDocument, DocumentKey } from '../documents/index.ts'
+
+export { documentInternal } from '../documents/index.ts'
 
 export const caseKinds = ['lead', 'case'] as const
 export type CaseKind = (typeof caseKinds)[number]
@@ -112,7 +115,19 @@ export const ChangeStatusInput = strictObject({
 })
 export type ChangeStatusInput = Static<typeof ChangeStatusInput>
 
-export const AddNoteInput = strictObject({ body: textOf(10_000), visibility: oneOf(visibilities) })
+export const AddNoteInput = strictObject({
+  body: textOf(10_000),
+  visibility: oneOf(visibilities),
+  documentKeys: Type.Optional(
+    Type.Array(DocumentKey, {
+      maxItems: 20,
+      uniqueItems: true,
+      description:
+        'documents of the case or its order, or your own that are linked to nothing and become ' +
+        'the case’s',
+    }),
+  ),
+})
 export type AddNoteInput = Static<typeof AddNoteInput>
 
 export const ResolveCaseInput = strictObject({
@@ -188,7 +203,7 @@ const noteMembers = {
   id: idOf('note'),
   body: Type.String(),
   author: Author,
-  documents: Type.Array(Type.Object({ key: Type.String(), filename: Type.String() })),
+  documents: Type.Array(AttachedDocument),
   createdAt: Instant,
 }
 
@@ -297,14 +312,17 @@ export const useResolve = defineError(
   409,
   'use_resolve',
   'A case is resolved with an outcome and a summary, at its own address.',
+  'Use `POST /api/crm/:id/resolve`, with an outcome and a summary.',
 )
 export const caseClosed = defineError(
   409,
   'case_closed',
   'The case is closed. Open another one to go on.',
+  'Open a new case with `POST /api/crm`, with the same `orderId` where there is one.',
 )
 export const customerFixedByOrder = defineError(
   409,
   'customer_fixed_by_order',
   'The case belongs to an order, and with it to the customer of that order.',
+  'Leave `customerId` out, or open a case without the order.',
 )

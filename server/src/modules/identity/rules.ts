@@ -1,10 +1,29 @@
-import { dayMs, later, secondMs } from '../../kernel/time.ts'
-import { maxPasswordLength, minPasswordLength } from './schema.ts'
+import { dayMs, hourMs, later, secondMs } from '../../kernel/time.ts'
+import { maxPasswordLength, minPasswordLength, type MailPurpose } from './schema.ts'
 
 /** By what two spellings of an e-mail are the same login: NFC, in lower case. */
 export function emailKeyOf(email: string): string {
   // Lower-casing can undo the composition of a few characters, hence the second pass.
   return email.normalize('NFC').toLowerCase().normalize('NFC')
+}
+
+/** What a search among customers compares: one form of each letter, and the phone's bare digits. */
+export function searchedTextOf(customer: {
+  readonly name: string
+  readonly email: string
+  readonly phone: string | null
+}): string {
+  const { name, email, phone } = customer
+  return foldText([name, email, phone ?? '', phone?.replaceAll(/\D/g, '') ?? ''].join(' '))
+}
+
+export function foldText(text: string): string {
+  return text.normalize('NFC').toLowerCase()
+}
+
+/** The names of the members that a patch changes. */
+export function changedFields<T extends object>(before: T, after: T): string[] {
+  return (Object.keys(after) as (keyof T & string)[]).filter((name) => before[name] !== after[name])
 }
 
 export type PasswordFault = 'too_short' | 'too_long' | 'common' | 'personal'
@@ -94,6 +113,19 @@ export const maxSessions = 100
 export const rotationGraceMs = 10 * secondMs
 export const setupTokenMs = dayMs
 export const keepEndedSessionsMs = 30 * dayMs
+/** Who has not proved an e-mail in a week may register again. */
+export const keepRegistrationsMs = 7 * dayMs
+
+/** How long a mailed link is good. */
+export const mailedTokenLifeMs: Readonly<Record<MailPurpose, number>> = {
+  verify_email: dayMs,
+  password_reset: hourMs,
+  staff_invitation: 3 * dayMs,
+}
+/** A mail may be sent twice where its delivery is in doubt: the link of either works. */
+export const maxMailedTokens = 2
+
+export const recoveryCodeCount = 10
 
 export function sessionSlidesTo(now: Date): Date {
   return later(now, sessionSlideMs)

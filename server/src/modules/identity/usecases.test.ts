@@ -4,11 +4,9 @@ import { newId } from '../../kernel/id.ts'
 import { dayMs, later } from '../../kernel/time.ts'
 import { inTx } from '../../platform/context.ts'
 import {
-  changeRole,
   createBearerAuthenticator,
   createCustomerRecord,
   createStaffUser,
-  deactivateUser,
   ensureFirstAdmin,
   findCustomer,
   getCustomer,
@@ -102,85 +100,6 @@ describe('ensureFirstAdmin', () => {
     const given = { email: 'VIEWER@first.example', password: 'another good password' }
     expect(await ensureFirstAdmin(app.systemContext(), given)).toBe(false)
     expect((await signIn('viewer@first.example')).body.user.role).toBe('viewer')
-  })
-})
-
-describe('changeRole', () => {
-  test('holds at the next request here and within a second elsewhere', async () => {
-    const user = await staff('viewer', 'promoted@roles.example')
-    const { accessToken: token } = (await signIn(user.email)).body
-    expect((await me(token)).body.role).toBe('viewer')
-    expect((await me(token, node)).body.role).toBe('viewer')
-    const changed = await changeRole(app.systemContext(), { userId: user.id, role: 'finance' })
-    expect(changed).toMatchObject({ role: 'finance', version: 2 })
-    expect((await me(token)).body).toEqual(changed)
-    await expect
-      .poll(async () => (await me(token, node)).body.role, { timeout: 1000 })
-      .toBe('finance')
-    const actor = await authenticatorOf(app)(token)
-    expect(actor.kind === 'staff' && actor.permissions.has('payments:write')).toBe(true)
-    const events = await app.sql(
-      `select data from events where root_id = $1 and type = 'user.role_changed'`,
-      [user.id],
-    )
-    expect(events).toEqual([{ data: { from: 'viewer', to: 'finance' } }])
-  })
-
-  test('changes nothing for the role that it is', async () => {
-    const user = await staff('agent', 'same@roles.example')
-    const ctx = app.systemContext()
-    expect(await changeRole(ctx, { userId: user.id, role: 'agent' })).toEqual(user)
-  })
-
-  test('404 for a customer and for nobody', async () => {
-    const ctx = app.systemContext()
-    const { userId } = await app.asCustomer('no-staff')
-    for (const id of [userId, newId('usr', ctx.now)]) {
-      const change = changeRole(ctx, { userId: id as never, role: 'admin' })
-      await expect(change).rejects.toMatchObject({ status: 404 })
-    }
-  })
-
-  test('409 last_admin: of two admins who demote each other one remains', async () => {
-    const alone = await startTestApp()
-    try {
-      const ctx = alone.systemContext()
-      const admins = await Promise.all(
-        ['one', 'two'].map((name) =>
-          createStaffUser(ctx, {
-            email: `${name}@admins.example`,
-            name,
-            password: testPassword,
-            role: 'admin',
-          }),
-        ),
-      )
-      const outcomes = await Promise.allSettled(
-        admins.map(({ id }) => changeRole(ctx, { userId: id, role: 'viewer' })),
-      )
-      expect(outcomes.map(({ status }) => status).toSorted()).toEqual(['fulfilled', 'rejected'])
-      const refused = outcomes.find((outcome) => outcome.status === 'rejected')
-      expect(refused?.reason).toMatchObject({ status: 409, code: 'last_admin' })
-      const [last] = await alone.sql(`select id from users where role = 'admin' and active`)
-      const shut = deactivateUser(ctx, last?.['id'] as never)
-      await expect(shut).rejects.toMatchObject({ code: 'last_admin' })
-    } finally {
-      await alone.close()
-    }
-  })
-})
-
-describe('deactivateUser', () => {
-  test('ends the sessions at once here and within a second elsewhere, for good', async () => {
-    const user = await staff('manager', 'leaving@staff.example')
-    const { accessToken: token } = (await signIn(user.email)).body
-    expect((await me(token, node)).status).toBe(200)
-    await deactivateUser(app.systemContext(), user.id)
-    expect((await me(token)).status).toBe(401)
-    await expect.poll(async () => (await me(token, node)).status, { timeout: 1000 }).toBe(401)
-    expect((await signIn(user.email)).status).toBe(401)
-    const again = await deactivateUser(app.systemContext(), user.id)
-    expect(again.version).toBe(2)
   })
 })
 

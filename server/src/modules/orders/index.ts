@@ -1,16 +1,21 @@
 import type { Module } from '../../http/module.ts'
 import { events } from './events.ts'
+import { listeners } from './listeners.ts'
 import { routes } from './routes.ts'
+import { orderFigures } from './usecases/index.ts'
+import { orderSubject } from './usecases/order-subject.ts'
 
 export const ordersModule: Module = {
   name: 'orders',
   endpoints: routes,
   events,
-  listeners: [],
+  listeners,
   jobs: [],
+  subjects: [orderSubject],
+  figures: [orderFigures],
 }
 
-export { OrderCancelled, OrderConfirmed } from './events.ts'
+export { OrderCancelled, OrderConfirmed, OrderPlaced } from './events.ts'
 export {
   amountTooLarge,
   CustomerInput,
@@ -25,6 +30,7 @@ export {
 } from './schema.ts'
 export { listExpired, lockOrder, type OrderRow } from './sql.ts'
 export {
+  auditMoney,
   authenticateOrderToken,
   cancelOrder,
   changeStatus,
@@ -40,4 +46,5 @@ export {
   setCaseStatus,
   settleLedger,
   writeLedger,
+  type MoneyDrift,
 } from './usecases/index.ts'

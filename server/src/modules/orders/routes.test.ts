@@ -277,6 +277,40 @@ describe('GET /api/orders', () => {
   }
 })
 
+describe('an order with money that does not fit its books', () => {
+  test('200 found by staff, its flag taken down once somebody has looked', async () => {
+    const [customer, token] = [await app.asCustomer('flagged'), await app.as('manager')]
+    const order = await placed('flagged')
+    const { id } = order
+    expect(order).not.toHaveProperty('flagged')
+    const find = async (query: string): Promise<string[]> => {
+      const { body } = await app.request(`GET /api/orders?${query}`, { token })
+      return body.data.map((order: { id: string }) => order.id)
+    }
+    expect(await find(`flagged=true`)).toEqual([])
+    await app.sql('update orders set flagged = true where id = $1', [id])
+    for (const query of ['flagged=true', 'flagged=true&sort=-total', 'flagged=true&sort=total']) {
+      expect(await find(query)).toEqual([id])
+    }
+    expect(await find('flagged=false&limit=100')).not.toContain(id)
+    const own = await app.request(`GET /api/orders/${id}`, { token: customer.token })
+    expect(own.body).not.toHaveProperty('flagged')
+    const raised = { token, body: { flagged: true } }
+    expect((await app.request(`PATCH /api/orders/${id}`, raised)).status).toBe(400)
+    const note = await app.request(`PATCH /api/orders/${id}`, { token, body: { note: 'Looking' } })
+    expect(note.body.flagged).toBe(true)
+    const down = await app.request(`PATCH /api/orders/${id}`, { token, body: { flagged: false } })
+    expect([down.status, down.body.flagged, down.body.note]).toEqual([200, false, 'Looking'])
+    expect(await find('flagged=true')).toEqual([])
+  })
+
+  test('400 for a customer who filters by it', async () => {
+    const { token } = await app.asCustomer('ada')
+    const reply = await app.request('GET /api/orders?flagged=true', { token })
+    expect([reply.status, reply.body.code]).toEqual([400, 'invalid_input'])
+  })
+})
+
 describe('GET /api/orders/:id', () => {
   test('200 by id and by number for its customer, staff and the holder of its token', async () => {
     const { orderId, order, payer } = await bought(shop)

@@ -78,8 +78,10 @@ export const routes: readonly Endpoint[] = [
   endpoint(
     'PATCH /api/orders/:id',
     {
-      summary: 'Change an order’s note or metadata',
-      description: 'JSON Merge Patch: absent members stay, null clears.',
+      summary: 'Change an order’s note or metadata, or take its flag down',
+      description:
+        'JSON Merge Patch: absent members stay, null clears. `flagged` is raised by money that ' +
+        'does not fit the books, and taken down with false by whoever has looked.',
       access: ['orders:write'],
       params: OrderParams,
       body: PatchOrder,
@@ -118,8 +120,8 @@ export const routes: readonly Endpoint[] = [
 
 /** The filters of the query, without the members that every list has. */
 function filtersIn(query: OrderFilters): OrderFilters {
-  const { status, paymentStatus, customerId, q, createdFrom, createdTo } = query
-  const given = { status, paymentStatus, customerId, q, createdFrom, createdTo }
+  const { status, paymentStatus, customerId, q, createdFrom, createdTo, flagged } = query
+  const given = { status, paymentStatus, customerId, q, createdFrom, createdTo, flagged }
   return Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined))
 }
 

@@ -1,3 +1,4 @@
+import type { InputCode } from '../../kernel/input-codes.ts'
 import { maxAmount, sum } from '../../kernel/money.ts'
 import type { Transition } from '../../kernel/shapes.ts'
 import type { LineOption, OrderItem, OrderStatus } from './schema.ts'
@@ -71,7 +72,7 @@ export interface PricedLine {
 /** Why an item cannot be priced; `pointer` is relative to the item. */
 export interface ItemProblem {
   readonly pointer: string
-  readonly code: string
+  readonly code: InputCode
   readonly message: string
 }
 
@@ -142,7 +143,7 @@ function unknownChoices(
   chosen: readonly (readonly [string, string])[],
   { options }: OfferedService,
 ): ItemProblem[] {
-  return chosen.flatMap(([key, choiceKey]) => {
+  return chosen.flatMap(([key, choiceKey]): ItemProblem[] => {
     const option = options.find((one) => one.key === key)
     const pointer = `/options/${key.replaceAll('~', '~0').replaceAll('/', '~1')}`
     if (!option) return [{ pointer, code: 'unknown_option', message: 'is no option here' }]

@@ -74,6 +74,9 @@ export const PatchOrder = strictObject(
   {
     note: Type.Optional(nullable(Note)),
     metadata: Type.Optional(nullable(Metadata)),
+    flagged: Type.Optional(
+      Type.Literal(false, { description: 'somebody has looked at its money: the flag comes down' }),
+    ),
   },
   { minProperties: 1 },
 )
@@ -101,6 +104,9 @@ export const OrderFilters = strictObject({
   ),
   createdFrom: Type.Optional(Instant),
   createdTo: Type.Optional(Instant),
+  flagged: Type.Optional(
+    Type.Boolean({ description: 'for staff: whether money came that does not fit the books' }),
+  ),
 })
 export type OrderFilters = Static<typeof OrderFilters>
 
@@ -140,6 +146,9 @@ const summaryMembers = {
   total: Money,
   paid: Money,
   refunded: Money,
+  flagged: Type.Optional(
+    Type.Boolean({ description: 'for staff: money came that does not fit the books' }),
+  ),
   case: nullable(OrderCase),
   version: Type.Integer(),
   createdAt: Instant,
@@ -169,26 +178,31 @@ export const mixedCurrency = defineError(
   400,
   'mixed_currency',
   'All items of one order must have the same currency.',
+  'Place one order for each currency.',
 )
 export const serviceUnavailable = defineError(
   422,
   'service_unavailable',
   'A chosen service is not for sale.',
+  'Ask the catalogue again and choose among the active services.',
 )
 export const amountTooLarge = defineError(
   422,
   'amount_too_large',
   'The total is more than an order may come to.',
+  'Split the order.',
 )
 export const refundChoiceRequired = defineError(
   400,
   'refund_required',
   'Money was taken for this order: say whether to give it back (`refund`: full or none).',
+  'Repeat it with `refund: full` or `refund: none`.',
 )
 export const tooManyOpenOrders = defineError(
   429,
   'too_many_open_orders',
   'There are already 20 unpaid orders: pay or cancel one first.',
+  'Pay or cancel one of the open orders; unpaid ones of the checkout expire by themselves.',
 )
 
 const price = { amount: 19_900, currency: 'GBP' }

@@ -26,6 +26,8 @@ export interface OrderRow {
   readonly paymentStatus: OrderPaymentStatus
   readonly paid: number
   readonly refunded: number
+  /** Whether a person has to look at its money. */
+  readonly flagged: boolean
   readonly started: boolean
   readonly tokenVersion: number
   readonly caseId: Id<'case'> | null
@@ -37,6 +39,8 @@ export interface OrderRow {
   readonly createdAt: Date
   readonly updatedAt: Date
   readonly closedAt: Date | null
+  /** A word of the system's, or a person's own reason: never shown to the customer. */
+  readonly closeReason: string | null
 }
 
 export interface LineRow {
@@ -55,8 +59,10 @@ export interface LineRow {
 const maxLines = 50
 
 const orderColumns = sql`id, number, source, status, customer_id, customer_email, customer_name,
-  currency, subtotal, discount, tax, total, payment_status, paid, refunded, started, token_version,
-  case_id, case_number, case_status, note, metadata, version, created_at, updated_at, closed_at`
+  currency, subtotal, discount, tax, total, payment_status, paid, refunded, flagged, started,
+  token_version,
+  case_id, case_number, case_status, note, metadata, version, created_at, updated_at, closed_at,
+  close_reason`
 
 export interface NewOrder extends Totals {
   readonly id: Id<'ord'>
@@ -112,6 +118,13 @@ export const insertOrder = (
     )
     select ${orderColumns} from placed`)
 
+/**
+ * Orders of one customer are placed one after the other: the statement that counts the open ones
+ * must begin once the order before it can be seen.
+ */
+export const lockCustomer = (tx: Tx, customerId: string): Promise<{ id: string } | undefined> =>
+  tx.maybeOne(sql`select id from customers where id = ${customerId} for no key update`)
+
 const underLimit = sql`(select orders from open) < ${maxOpenOrders}`
 
 /** Whether the customer has as many unpaid orders as one may have. */
@@ -142,6 +155,8 @@ export interface MoneyChange {
   readonly paymentStatus: OrderPaymentStatus
   readonly paid: number
   readonly refunded: number
+  /** True raises the flag; only a person takes it down. */
+  readonly flagged: boolean
   readonly version: number
 }
 
@@ -154,8 +169,9 @@ export const setMoney = (
 ): Promise<OrderRow> =>
   tx.one(sql`
     update orders set status = ${change.status}, payment_status = ${change.paymentStatus},
-      paid = ${change.paid}, refunded = ${change.refunded}, version = ${change.version},
-      updated_at = ${now},
+      paid = ${change.paid}, refunded = ${change.refunded},
+      flagged = flagged or ${change.flagged}::boolean,
+      version = ${change.version}, updated_at = ${now},
       confirmed_at = case when ${change.status} = 'confirmed' and confirmed_at is null
         then ${now}::timestamptz else confirmed_at end
     where id = ${orderId}
@@ -188,18 +204,19 @@ export const setStatus = (
 export interface OrderPatch {
   readonly note: string | null
   readonly metadata: Readonly<Record<string, unknown>>
+  readonly flagged: boolean
 }
 
 /** What staff wrote on it, with the order's row locked by the caller. */
 export const updateOrder = (
   tx: Tx,
   orderId: string,
-  { note, metadata }: OrderPatch,
+  { note, metadata, flagged }: OrderPatch,
   now: Date,
 ): Promise<OrderRow> =>
   tx.one(sql`
     update orders set note = ${note}, metadata = ${json(metadata)}::jsonb,
-      version = version + 1, updated_at = ${now}
+      flagged = ${flagged}, version = version + 1, updated_at = ${now}
     where id = ${orderId}
     returning ${orderColumns}`)
 
@@ -214,6 +231,26 @@ export const setCase = (
     update orders set case_id = ${caseId}, case_number = ${caseNumber},
       case_status = ${caseStatus}, version = version + 1, updated_at = ${now}
     where id = ${orderId}`)
+
+/** The oldest first. */
+export const listOrdersOfCustomer = (
+  db: Db,
+  customerId: string,
+  limit: number,
+): Promise<{ id: Id<'ord'> }[]> =>
+  db.many(sql`
+    select id from orders where customer_id = ${customerId} order by created_at, id limit ${limit}`)
+
+/** Whose order it is from now on, with the order's row locked by the caller. */
+export const setCustomer = (
+  tx: Tx,
+  orderId: string,
+  customerId: string,
+  now: Date,
+): Promise<{ version: number }> =>
+  tx.one(sql`
+    update orders set customer_id = ${customerId}, version = version + 1, updated_at = ${now}
+    where id = ${orderId} returning version`)
 
 export const setCaseStatus = (
   tx: Tx,
@@ -233,6 +270,29 @@ export const listExpired = (db: Db, before: Date, limit: number): Promise<{ id: 
       and payment_status <> 'processing'
     order by created_at, id limit ${limit}`)
 
+/** How many orders the day of the instant has brought, by how they stand. */
+export const countOrdersOfDay = (
+  db: Db,
+  { now, timeZone }: { now: Date; timeZone: string },
+): Promise<{ status: OrderStatus; orders: number }[]> =>
+  db.many(sql`
+    select status, count(*) as orders from orders
+    where created_at >= date_trunc('day', ${now}::timestamptz at time zone ${timeZone})
+      at time zone ${timeZone}
+    group by status limit 20`)
+
+/** What an order shows of its money. */
+export type OrderMoneyRow = Pick<
+  OrderRow,
+  'id' | 'total' | 'currency' | 'paid' | 'refunded' | 'paymentStatus'
+>
+
+/** Order after order by their ids, for the look through the books. */
+export const listOrderMoney = (db: Db, after: string, limit: number): Promise<OrderMoneyRow[]> =>
+  db.many(sql`
+    select id, total, currency, paid, refunded, payment_status from orders
+    where id > ${after} order by id limit ${limit}`)
+
 /** A summary with the columns of a list. */
 export type OrderListRow = Pick<
   OrderRow,
@@ -247,6 +307,7 @@ export type OrderListRow = Pick<
   | 'total'
   | 'paid'
   | 'refunded'
+  | 'flagged'
   | 'caseId'
   | 'caseNumber'
   | 'caseStatus'
@@ -257,8 +318,8 @@ export type OrderListRow = Pick<
 
 export const orderList: ListDefinition<OrderFilters> = {
   columns: sql`id, number, status, payment_status, customer_id, customer_email, customer_name,
-    currency, total, paid, refunded, case_id, case_number, case_status, version, created_at,
-    updated_at`,
+    currency, total, paid, refunded, flagged, case_id, case_number, case_status, version,
+    created_at, updated_at`,
   from: sql`orders`,
   id: sql`id`,
   sorts: {
@@ -269,6 +330,7 @@ export const orderList: ListDefinition<OrderFilters> = {
     status: (status) => sql`status = ${status}`,
     paymentStatus: (status) => sql`payment_status = ${status}`,
     customerId: (id) => sql`customer_id = ${id}`,
+    flagged: (isFlagged) => (isFlagged ? sql`flagged` : sql`not flagged`),
     q: (text) => sql`(lower(number) || ' ' || lower(customer_email || ' ' || customer_name))
       like ${`%${escapeLike(text.toLowerCase())}%`}`,
     createdFrom: (from) => sql`created_at >= ${from}::timestamptz`,

@@ -1,5 +1,6 @@
 import type { Module } from '../../http/module.ts'
 import { events } from './events.ts'
+import { revenueFigures } from './usecases/index.ts'
 
 export const paymentsModule: Module = {
   name: 'payments',
@@ -7,16 +8,37 @@ export const paymentsModule: Module = {
   events,
   listeners: [],
   jobs: [],
+  figures: [revenueFigures],
 }
 
-export { RefundRequested, PaymentSucceeded } from './events.ts'
-export { deriveMoney, isFinal, orderPaymentStatuses, type OrderPaymentStatus } from './rules.ts'
+export {
+  PaymentFailed,
+  PaymentFlagged,
+  PaymentSucceeded,
+  RefundMovedOn,
+  RefundRequested,
+} from './events.ts'
+export {
+  comparePayment,
+  compareReturn,
+  deriveMoney,
+  isFinal,
+  orderPaymentStatuses,
+  type MoneyState,
+  type OrderPaymentStatus,
+} from './rules.ts'
 export { examplePayment, exampleRefund, PayerPayment, Payment, Refund } from './schema.ts'
 export {
   beginStep,
   endStep,
+  findDisputesByRef,
   findPayment,
+  findPayments,
   findRefund,
+  findRefundsByRef,
+  listDisputesMade,
+  listPaymentsMade,
+  listRefundsMade,
   listStalePayments,
   listStaleRefunds,
   lockPayment,
@@ -24,9 +46,11 @@ export {
   raiseRefundAttempt,
   touchPayment,
   touchRefund,
+  type DisputeRow,
+  type MadePosition,
   type PaymentRow,
   type RefundRow,
-} from './sql.ts'
+} from './sql/index.ts'
 export {
   abandonAttempt,
   adoptDispute,
@@ -37,6 +61,7 @@ export {
   flagPayment,
   getLedger,
   getLedgerFacts,
+  getLedgerFactsOf,
   openAttempt,
   providerKey,
   recordManualPayment,

@@ -1,6 +1,8 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import {
+  comparePayment,
+  compareReturn,
   deriveMoney,
   disputeSupersedes,
   isFinal,
@@ -204,5 +206,63 @@ describe('what does not pay our row', () => {
   test('while the amount changes, either is right; of what ended none matters', () => {
     expect(mismatchOf({ ...payment, nextAmount: 50 }, { ...seen, amount: 50 }, false)).toBeNull()
     expect(mismatchOf(payment, { ...seen, status: 'canceled', amount: 7 }, false)).toBeNull()
+  })
+})
+
+describe('how our row and the provider’s object differ', () => {
+  const row = {
+    status: 'pending' as PaymentStatus,
+    amount: 100,
+    currency: 'GBP',
+    nextAmount: null as number | null,
+    providerRef: 'pi_1' as string | null,
+  }
+  const seen = { status: 'pending' as PaymentStatus, amount: 100, currency: 'GBP' }
+
+  test.each([
+    [null, {}, {}],
+    ['currency_differs', {}, { currency: 'EUR' }],
+    ['status_differs', {}, { status: 'succeeded' }],
+    ['status_differs', { status: 'succeeded' }, {}],
+    ['status_differs', { status: 'succeeded' }, { status: 'canceled' }],
+    ['status_differs', { status: 'canceled' }, { status: 'succeeded' }],
+    ['status_differs', { status: 'canceled' }, {}],
+    [null, { status: 'canceled' }, { status: 'canceled', amount: 7 }],
+    [null, { status: 'canceled', providerRef: null }, {}],
+    [null, { status: 'succeeded' }, { status: 'succeeded' }],
+    ['amount_differs', { status: 'succeeded' }, { status: 'succeeded', amount: 99 }],
+    [
+      'amount_differs',
+      { status: 'succeeded', nextAmount: 99 },
+      { status: 'succeeded', amount: 98 },
+    ],
+    ['amount_differs', {}, { amount: 99 }],
+    [null, { nextAmount: 99 }, { amount: 99 }],
+    ['status_differs', {}, { status: 'failed' }],
+    [null, { status: 'failed' }, {}],
+  ] as const)('%s for %j here and %j there', (kind, ours, theirs) => {
+    expect(comparePayment({ ...row, ...ours }, { ...seen, ...theirs })).toBe(kind)
+  })
+
+  test('never is there silence about money that only one side has', () => {
+    fc.assert(
+      fc.property(paymentStatus, paymentStatus, amount, amount, (here, there, ours, theirs) => {
+        const kind = comparePayment(
+          { ...row, status: here, amount: ours },
+          { ...seen, status: there, amount: theirs },
+        )
+        const [paidHere, paidThere] = [here, there].map((one) => one === 'succeeded')
+        const isOff = paidHere !== paidThere || (paidHere && ours !== theirs)
+        if (isOff) expect(kind).not.toBeNull()
+      }),
+    )
+  })
+
+  test('of a refund and a dispute each state counts', () => {
+    const back = { status: 'succeeded', amount: 100, currency: 'GBP' }
+    expect(compareReturn(back, back)).toBeNull()
+    expect(compareReturn(back, { ...back, status: 'failed' })).toBe('status_differs')
+    expect(compareReturn(back, { ...back, amount: 99 })).toBe('amount_differs')
+    expect(compareReturn(back, { ...back, currency: 'EUR' })).toBe('currency_differs')
   })
 })

@@ -150,3 +150,39 @@ export function refundSupersedes(current: RefundStatus, seen: RefundStatus): boo
 export function disputeSupersedes(current: string): boolean {
   return current !== 'won' && current !== 'lost'
 }
+
+/** How our row and the provider's object differ. */
+export type MoneyDifference = 'currency_differs' | 'amount_differs' | 'status_differs'
+
+type Judged<Status> = {
+  readonly status: Status
+  readonly amount: number
+  readonly currency: string
+}
+
+/**
+ * How an attempt differs from its object; null where they agree. Before money comes only news that
+ * the row should take is a difference: two looks at one object may be of different moments.
+ */
+export function comparePayment(
+  row: Pick<ExpectedPayment, 'nextAmount' | 'providerRef'> & Judged<PaymentStatus>,
+  seen: Judged<PaymentStatus>,
+): MoneyDifference | null {
+  if (row.currency !== seen.currency) return 'currency_differs'
+  const isPaidHere = row.status === 'succeeded'
+  if (isPaidHere !== (seen.status === 'succeeded')) return 'status_differs'
+  if (isPaidHere) return row.amount === seen.amount ? null : 'amount_differs'
+  if (row.status === 'canceled') {
+    // One without a reference was given up before anybody could have paid it.
+    return seen.status === 'canceled' || row.providerRef === null ? null : 'status_differs'
+  }
+  if (row.status !== seen.status && supersedes(row.status, seen.status)) return 'status_differs'
+  return row.nextAmount !== null || row.amount === seen.amount ? null : 'amount_differs'
+}
+
+/** The same for a refund and for a dispute: each state of theirs means something for the books. */
+export function compareReturn(row: Judged<string>, seen: Judged<string>): MoneyDifference | null {
+  if (row.currency !== seen.currency) return 'currency_differs'
+  if (row.amount !== seen.amount) return 'amount_differs'
+  return row.status === seen.status ? null : 'status_differs'
+}

@@ -1,5 +1,7 @@
 import type { Module } from '../../http/module.ts'
 import { routes } from './routes.ts'
+import { checks } from './usecases/checks.ts'
+import { figures } from './usecases/figures.ts'
 
 export const systemModule: Module = {
   name: 'system',
@@ -7,4 +9,6 @@ export const systemModule: Module = {
   events: [],
   listeners: [],
   jobs: [],
+  checks,
+  figures,
 }

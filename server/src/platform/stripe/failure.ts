@@ -34,6 +34,9 @@ export class ProviderError extends Error implements ProviderFailure {
   }
 }
 
+/** A call through the official package, whose failures are ours. */
+export type Call = <T>(work: (stripe: Stripe) => Promise<T>) => Promise<T>
+
 /** An error of the official package as one of ours; anything else is a bug and stays what it is. */
 export function toProviderFailure(error: unknown): unknown {
   if (!isStripeError(error)) return error

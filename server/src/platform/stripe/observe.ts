@@ -171,7 +171,10 @@ function failureOf({ last_payment_error: error }: Stripe.PaymentIntent): Observe
   }
 }
 
-function idsIn(metadata: Stripe.Metadata | null): Pick<ObservedPayment, 'orderId' | 'paymentId'> {
+/** The attempt that an object says it is for; nulls for one that is not ours. */
+export function idsIn(
+  metadata: Stripe.Metadata | null,
+): Pick<ObservedPayment, 'orderId' | 'paymentId'> {
   return {
     orderId: metadata?.['order_id'] ?? null,
     paymentId: metadata?.['payment_id'] ?? null,

@@ -1,6 +1,6 @@
 import { invalidInputAt } from '../../../kernel/errors.ts'
 import { isId, type Id } from '../../../kernel/id.ts'
-import { inTx, type AppContext, type Context } from '../../../platform/context.ts'
+import type { AppContext, Context } from '../../../platform/context.ts'
 import { ServiceDeleted, ServiceUpdated } from '../events.ts'
 import {
   maxIdsInQuery,
@@ -12,12 +12,13 @@ import { lockTreeShared } from '../sql/categories.ts'
 import { markDeleted, updateStatuses } from '../sql/service-writes.ts'
 import { listByIds } from '../sql/services.ts'
 import { emitAll } from './announcing.ts'
+import { changeCatalogue } from './change-catalogue.ts'
 
 /** All in one transaction. Services that have the status already count as updated. */
 export async function setStatuses(ctx: AppContext, input: BulkStatus): Promise<BulkStatusReport> {
   const { status } = input
   const ids = [...new Set(input.ids)]
-  const services = await inTx(ctx, async (ctx) => {
+  const services = await changeCatalogue(ctx, async (ctx) => {
     await lockTreeShared(ctx.db)
     const services = await updateStatuses(ctx.db, ids, { status, now: ctx.now })
     const events = services.flatMap(({ id, version }) =>
@@ -48,7 +49,7 @@ export async function deleteServices(
   givenIds: readonly Id<'svc'>[],
 ): Promise<BulkDeletionReport> {
   const ids = [...new Set(givenIds)]
-  const services = await inTx(ctx, async (ctx) => {
+  const services = await changeCatalogue(ctx, async (ctx) => {
     await lockTreeShared(ctx.db)
     const services = await markDeleted(ctx.db, ids, ctx.now)
     const events = services.map(({ id, version }) =>

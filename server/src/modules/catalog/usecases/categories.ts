@@ -1,7 +1,7 @@
 import { invalidInputAt, notFound, preconditionFailed } from '../../../kernel/errors.ts'
 import { isId, newId, type Id } from '../../../kernel/id.ts'
 import { mapPage, type Page, type PageRequest } from '../../../kernel/page.ts'
-import { inTx, type AppContext, type Context, type TxContext } from '../../../platform/context.ts'
+import type { AppContext, Context, TxContext } from '../../../platform/context.ts'
 import { isUniqueViolation } from '../../../platform/database.ts'
 import { emit } from '../../../platform/outbox.ts'
 import { CategoryCreated, CategoryUpdated } from '../events.ts'
@@ -22,6 +22,7 @@ import {
   type CategoryRow,
 } from '../sql/categories.ts'
 import { raiseVersionsIn } from '../sql/service-writes.ts'
+import { changeCatalogue } from './change-catalogue.ts'
 import { toCategory } from './representation.ts'
 import { insertWithFreeSlug } from './slugs.ts'
 
@@ -39,7 +40,7 @@ export async function listCategories(ctx: Context, page: PageRequest): Promise<P
 export async function createCategory(ctx: AppContext, input: NewCategory): Promise<Category> {
   const { name, description = null, position = 0, parentId = null } = input
   const id = newId('cat', ctx.now)
-  return await inTx(ctx, async (ctx) => {
+  return await changeCatalogue(ctx, async (ctx) => {
     await lockTree(ctx.db)
     await requirePlace(ctx, { categoryId: undefined, height: 1 }, parentId)
     await insertWithFreeSlug({
@@ -69,7 +70,7 @@ export interface CategoryChange {
  */
 export async function updateCategory(ctx: AppContext, change: CategoryChange): Promise<Category> {
   const { id, patch, ifMatch } = change
-  return await inTx(ctx, async (ctx) => {
+  return await changeCatalogue(ctx, async (ctx) => {
     await lockTree(ctx.db)
     const row = await getLockedCategory(ctx, id, ifMatch)
     const before = toRecord(row)

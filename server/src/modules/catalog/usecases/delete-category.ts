@@ -1,6 +1,6 @@
 import { invalidInputAt } from '../../../kernel/errors.ts'
 import type { Id } from '../../../kernel/id.ts'
-import { inTx, type AppContext, type TxContext } from '../../../platform/context.ts'
+import type { AppContext, TxContext } from '../../../platform/context.ts'
 import { emit } from '../../../platform/outbox.ts'
 import { CategoryDeleted, CategoryUpdated } from '../events.ts'
 import { refusalOf } from '../rules/tree.ts'
@@ -17,6 +17,7 @@ import {
 import { moveServices } from '../sql/service-writes.ts'
 import { emitAll } from './announcing.ts'
 import { getLockedCategory } from './categories.ts'
+import { changeCatalogue } from './change-catalogue.ts'
 
 export interface CategoryDeletion {
   readonly id: Id<'cat'>
@@ -31,7 +32,7 @@ export interface CategoryDeletion {
  */
 export async function deleteCategory(ctx: AppContext, deletion: CategoryDeletion): Promise<void> {
   const { id, moveTo, ifMatch } = deletion
-  await inTx(ctx, async (ctx) => {
+  await changeCatalogue(ctx, async (ctx) => {
     await lockTree(ctx.db)
     const { version } = await getLockedCategory(ctx, id, ifMatch)
     if (moveTo === null) await requireEmpty(ctx, id)

@@ -1,7 +1,7 @@
 import { invalidInputAt, notFound, preconditionFailed } from '../../../kernel/errors.ts'
 import { newId, type Id } from '../../../kernel/id.ts'
 import { mergePatch } from '../../../kernel/merge-patch.ts'
-import { inTx, type AppContext, type TxContext } from '../../../platform/context.ts'
+import type { AppContext, TxContext } from '../../../platform/context.ts'
 import { isUniqueViolation } from '../../../platform/database.ts'
 import { emit } from '../../../platform/outbox.ts'
 import { ServiceCreated, ServiceDeleted, ServiceUpdated } from '../events.ts'
@@ -20,6 +20,7 @@ import {
   type ServiceRecord,
 } from '../sql/service-writes.ts'
 import { findService, type ServiceRow } from '../sql/services.ts'
+import { changeCatalogue } from './change-catalogue.ts'
 import { insertWithFreeSlug } from './slugs.ts'
 import { toService } from './representation.ts'
 
@@ -28,7 +29,7 @@ export async function createService(ctx: AppContext, input: NewService): Promise
   const { options = [], metadata = {}, price } = input
   refuseProblems({ slug: input.slug, price, options, metadata })
   const id = newId('svc', ctx.now)
-  return await inTx(ctx, async (ctx) => {
+  return await changeCatalogue(ctx, async (ctx) => {
     await lockTreeShared(ctx.db)
     const { categoryId = null, status = 'draft' } = input
     await requireCategory(ctx, categoryId)
@@ -74,7 +75,7 @@ export interface ServiceChange {
 /** Applies a merge patch. One that changes nothing raises no version and announces nothing. */
 export async function updateService(ctx: AppContext, change: ServiceChange): Promise<Service> {
   const { id, patch, ifMatch } = change
-  return await inTx(ctx, async (ctx) => {
+  return await changeCatalogue(ctx, async (ctx) => {
     await lockTreeShared(ctx.db)
     const version = await lockAt(ctx, id, ifMatch)
     const before = toRecord(await readRow(ctx, id))
@@ -100,7 +101,7 @@ export async function deleteService(
   ctx: AppContext,
   { id, ifMatch }: { id: Id<'svc'>; ifMatch: number | null },
 ): Promise<void> {
-  await inTx(ctx, async (ctx) => {
+  await changeCatalogue(ctx, async (ctx) => {
     await lockTreeShared(ctx.db)
     const version = await lockAt(ctx, id, ifMatch)
     await markDeleted(ctx.db, [id], ctx.now)

@@ -1,4 +1,5 @@
 import { inTx, withoutLease, type AppContext } from '../../../platform/context.ts'
+import { nameKey } from '../../../platform/outbox.ts'
 import { ProviderError, type ObservedPayment } from '../../../platform/stripe.ts'
 import { lockOrder, type OrderRow } from '../../orders/index.ts'
 import {
@@ -97,7 +98,12 @@ async function begin(
     if (current.step !== null && since < stepLeaseMs) {
       throw paymentInProgress({ retryAfterSeconds: 1 })
     }
-    if (operation === 'confirm') requireSameSum(order, current)
+    if (operation === 'confirm') {
+      requireSameSum(order, current)
+      // From here on money may move: whoever sends the request again must be told of this order,
+      // also when it stood before and the answer to this call is lost.
+      await nameKey(ctx, order.id, ctx.origin.lease)
+    }
     const intention = { step: operation, nextAmount: current.nextAmount ?? nextAmount ?? null }
     await beginStep(ctx.db, current, intention, ctx.now)
     return { ...current, ...intention, stepAt: ctx.now }

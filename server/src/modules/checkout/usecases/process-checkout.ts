@@ -1,9 +1,10 @@
 import { present } from '../../../kernel/assert.ts'
-import { forbidden, invalidInputAt } from '../../../kernel/errors.ts'
-import { asSystem, inTx, spend, type AppContext } from '../../../platform/context.ts'
+import { AppError, forbidden, invalidInputAt, type ErrorKind } from '../../../kernel/errors.ts'
+import { asSystem, inTx, spend, withoutLease, type AppContext } from '../../../platform/context.ts'
 import { ProviderError } from '../../../platform/stripe.ts'
 import { getCustomer } from '../../identity/index.ts'
 import {
+  cancelOrder,
   lockOrder,
   orderTokenOf,
   placeOrder,
@@ -13,7 +14,13 @@ import {
   type OrderRow,
 } from '../../orders/index.ts'
 import { findPayment, getLedger, renderForPayer, type PaymentRow } from '../../payments/index.ts'
-import { paymentsNotConfigured, type CheckoutReply, type ProcessCheckout } from '../schema.ts'
+import {
+  amountTooSmall,
+  orderNotPayable,
+  paymentsNotConfigured,
+  type CheckoutReply,
+  type ProcessCheckout,
+} from '../schema.ts'
 import { runStep, toPublicFailure } from './call-provider.ts'
 import { startPayment, type PaymentWish } from './start-payment.ts'
 
@@ -45,11 +52,31 @@ export async function resumeCheckout(
   const order = await requireOwnOrder(asSystem(ctx, 'resume'), orderId)
   const { payments } = await getLedger(ctx.db, order.id)
   const latest = payments.findLast((one) => one.provider === 'stripe')
+  if (order.closeReason === tooSmallReason) throw amountTooSmall()
   if (order.status !== 'pending' || (latest && hasBeenTried(latest))) {
     return await toReply(ctx, order, latest?.id ?? null)
   }
   if (!ctx.stripe.enabled) throw paymentsNotConfigured()
-  return await payOrder(ctx, order, { input, wish: readWish(ctx, input) })
+  try {
+    return await payOrder(ctx, order, { input, wish: readWish(ctx, input) })
+  } catch (error) {
+    // The look at the earlier call found that it did charge: that is the answer.
+    if (!isOf(orderNotPayable, error)) throw error
+    return await replyIfPaid(ctx, order.id, error)
+  }
+}
+
+/** The order as it was found paid; the error where it was not. */
+async function replyIfPaid(
+  ctx: AppContext,
+  orderId: string,
+  error: unknown,
+): Promise<CheckoutReply> {
+  const order = await requireOwnOrder(asSystem(ctx, 'resume'), orderId)
+  if (order.status === 'pending' || order.status === 'cancelled') throw error
+  const { payments } = await getLedger(ctx.db, orderId)
+  const paid = payments.findLast(({ status }) => status === 'succeeded')
+  return await toReply(ctx, order, paid?.id ?? null)
 }
 
 /** A kept reply lacks what only the payer may have: it is read and derived again. */
@@ -83,12 +110,32 @@ async function payOrder(
     const confirmed = await confirmFree(ctx, order)
     return await toReply(ctx, confirmed, null)
   }
-  const payment = await startPayment(ctx, order.id, wish)
+  const payment = await startPayment(ctx, order.id, wish).catch(async (error: unknown) => {
+    // It was placed by this call and no card will ever pay it: it must not stay open.
+    if (input.items && isOf(amountTooSmall, error)) await withdraw(ctx, order.id)
+    throw error
+  })
   if (input.paymentMethod !== undefined && mayConfirm(payment)) {
     await confirmAtOnce(ctx, payment, { paymentMethod: input.paymentMethod, wish })
   }
   const current = await requireOwnOrder(asSystem(ctx, 'checkout'), order.id)
   return await toReply(ctx, current, payment.id)
+}
+
+/** Why an order was closed that the provider found too little to charge. */
+const tooSmallReason = 'amount_too_small'
+
+async function withdraw(ctx: AppContext, orderId: string): Promise<void> {
+  await inTx(withoutLease(asSystem(ctx, 'checkout')), async (ctx) => {
+    const order = await lockOrder(ctx.db, orderId)
+    if (order?.status !== 'pending' || order.paid > 0) return
+    const reason = tooSmallReason
+    await cancelOrder(ctx, order, { reason, kind: reason, refund: 'none' })
+  })
+}
+
+function isOf({ code }: ErrorKind, error: unknown): boolean {
+  return error instanceof AppError && error.code === code
 }
 
 /** Nothing to pay: the order confirms itself, and there is no payment. */

@@ -1,22 +1,12 @@
 import { dayMs, later } from '../../../kernel/time.ts'
 import { inTx, type AppContext, type TxContext } from '../../../platform/context.ts'
 import { emit } from '../../../platform/outbox.ts'
-import { ProviderError, type ObservedRefund } from '../../../platform/stripe.ts'
-import { lockOrder, writeLedger } from '../../orders/index.ts'
-import {
-  adoptDispute,
-  adoptRefund,
-  applyRefundObservation,
-  findPayment,
-  getLedger,
-  type PaymentRow,
-} from '../../payments/index.ts'
+import { ProviderError } from '../../../platform/stripe.ts'
 import { ProviderEventRefused } from '../events.ts'
 import { invalidSignature, paymentsNotConfigured } from '../schema.ts'
-import * as sql from '../sql.ts'
-import type { ProviderEventRow } from '../sql.ts'
-import { observe } from './call-provider.ts'
-import { settlePayment } from './settle-payment.ts'
+import * as sql from '../sql/provider-events.ts'
+import type { ProviderEventRow } from '../sql/provider-events.ts'
+import { settleDispute, settleObject, settleRefundsOf } from './settle-object.ts'
 
 export const handleEventJob = 'handle-provider-event'
 
@@ -88,91 +78,22 @@ async function act(ctx: AppContext, event: ProviderEventRow): Promise<EventOutco
   switch (event.objectKind) {
     case 'payment_intent':
     case 'checkout.session':
-      return (await settleObject(ctx, event.objectId)) ? 'settled' : 'refused'
+      return toOutcome(await settleObject(ctx, event.objectId))
     case 'refund': {
       const { intentRef } = await ctx.stripe.retrieveRefund(event.objectId)
-      return await settleRefundsOf(ctx, intentRef)
+      return toOutcome(await settleRefundsOf(ctx, intentRef))
     }
     case 'dispute':
-      return await settleDispute(ctx, event.objectId)
-    default:
-      return await settleRefundsOf(ctx, await ctx.stripe.findIntentOfCharge(event.objectId))
+      return toOutcome(await settleDispute(ctx, event.objectId))
+    default: {
+      const intentRef = await ctx.stripe.findIntentOfCharge(event.objectId)
+      return toOutcome(await settleRefundsOf(ctx, intentRef))
+    }
   }
 }
 
-/** The attempt that an object belongs to, settled; false for one that is not ours. */
-async function settleObject(ctx: AppContext, ref: string): Promise<boolean> {
-  const seen = await ctx.stripe.retrievePayment(ref)
-  const payment = await findOwn(ctx, seen)
-  if (!payment) return false
-  if (payment.mode === 'hosted' && ref.startsWith('pi_')) await observeSession(ctx, payment)
-  else await settlePayment(ctx, payment, { seen })
-  return true
-}
-
-/** The row of a hosted attempt names its session: the news of its intent is read through that. */
-async function observeSession(ctx: AppContext, payment: PaymentRow): Promise<void> {
-  // The event has overtaken the answer to the session's creation: its job comes again.
-  if (payment.providerRef === null) throw new Error(`${payment.id} does not know its session yet`)
-  await observe(ctx, payment)
-}
-
-async function findOwn(
-  ctx: AppContext,
-  { orderId, paymentId }: { orderId: string | null; paymentId: string | null },
-): Promise<PaymentRow | undefined> {
-  if (orderId === null || paymentId === null) return undefined
-  return await findPayment(ctx.db, orderId, paymentId)
-}
-
-/** Charges and refunds: all refunds of the intent are compared, so that none is missed. */
-async function settleRefundsOf(ctx: AppContext, intentRef: string | null): Promise<EventOutcome> {
-  const payment = await settleFirst(ctx, intentRef)
-  if (!payment || intentRef === null) return 'refused'
-  const refunds = await ctx.stripe.listRefunds(intentRef)
-  for (const seen of refunds) await settleOneRefund(ctx, payment, seen)
-  return 'settled'
-}
-
-async function settleOneRefund(
-  ctx: AppContext,
-  payment: PaymentRow,
-  seen: ObservedRefund,
-): Promise<void> {
-  await inTx(ctx, async (ctx) => {
-    const order = await lockOrder(ctx.db, payment.orderId)
-    if (!order) return
-    const { refunds } = await getLedger(ctx.db, payment.orderId)
-    const known = refunds.find((one) => one.providerRef === seen.ref || one.id === seen.refundId)
-    const facts = known
-      ? await applyRefundObservation(ctx, known, seen)
-      : await adoptRefund(ctx, payment, seen)
-    if (facts.length > 0) await writeLedger(ctx, order, facts)
-  })
-}
-
-async function settleDispute(ctx: AppContext, disputeRef: string): Promise<EventOutcome> {
-  const seen = await ctx.stripe.retrieveDispute(disputeRef)
-  const payment = await settleFirst(ctx, seen.intentRef)
-  if (!payment) return 'refused'
-  await inTx(ctx, async (ctx) => {
-    const order = await lockOrder(ctx.db, payment.orderId)
-    if (!order) return
-    const facts = await adoptDispute(ctx, payment, seen)
-    if (facts.length > 0) await writeLedger(ctx, order, facts)
-  })
-  return 'settled'
-}
-
-/** Money goes back only after it came: the payment itself is brought up to date before. */
-async function settleFirst(
-  ctx: AppContext,
-  intentRef: string | null,
-): Promise<PaymentRow | undefined> {
-  if (intentRef === null || !(await settleObject(ctx, intentRef))) return undefined
-  const payment = await findOwn(ctx, await ctx.stripe.retrievePayment(intentRef))
-  // What our books did not take in cannot go out of them.
-  return payment?.status === 'succeeded' ? payment : undefined
+function toOutcome(isOurs: boolean): EventOutcome {
+  return isOurs ? 'settled' : 'refused'
 }
 
 /** Acknowledged, without effect, and shown in the audit trail. */

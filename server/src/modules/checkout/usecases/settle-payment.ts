@@ -1,5 +1,4 @@
 import { inTx, withoutLease, type AppContext, type TxContext } from '../../../platform/context.ts'
-import { nameKey } from '../../../platform/outbox.ts'
 import type { Fact } from '../../../platform/events.ts'
 import type { ObservedPayment, ObservedRefund } from '../../../platform/stripe.ts'
 import { lockOrder, settleLedger, writeLedger, type OrderRow } from '../../orders/index.ts'
@@ -33,15 +32,12 @@ export async function settlePayment(
   { seen, endsStep }: News,
 ): Promise<void> {
   const { livemode } = ctx.stripe
-  const { lease } = ctx.origin
   await inTx(withoutLease(ctx), async (ctx) => {
     const order = await lockOrder(ctx.db, row.orderId)
     const payment = order && (await lockPayment(ctx.db, row.orderId, row.id))
     if (!order || !payment) return
     const { changed, facts } = await applyObservation(ctx, payment, { seen, livemode })
     if (endsStep) await endStep(ctx.db, row, true)
-    // A purchase of an order that stood already has made no fact by which its key would know it.
-    if (endsStep && row.step === 'confirm') await nameKey(ctx, order.id, lease)
     if (changed) await settleNews(ctx, { order, payment, facts })
   })
 }

@@ -3,7 +3,7 @@ import { hourMs, later } from '../../../kernel/time.ts'
 import { inTx, type AppContext } from '../../../platform/context.ts'
 import { ProviderError } from '../../../platform/stripe.ts'
 import { lockOrder, writeLedger, type OrderRow } from '../../orders/index.ts'
-import { findLivePayment, openAttempt, type PaymentRow } from '../../payments/index.ts'
+import { findLivePayment, findPayment, openAttempt, type PaymentRow } from '../../payments/index.ts'
 import { orderNotPayable, paymentInProgress } from '../schema.ts'
 import { changeAmount } from './adjust-payment.ts'
 import { recoverStaleStep, runStep, toPublicFailure } from './call-provider.ts'
@@ -30,8 +30,8 @@ export async function startPayment(
 ): Promise<PaymentRow> {
   for (let turn = 1; turn <= maxTurns; turn += 1) {
     const { order, payment } = await openOrFind(ctx, orderId, wish)
-    const isReady = await bringNearer(ctx, { order, payment, wish, isFirstTurn: turn === 1 })
-    if (isReady) return payment
+    const ready = await bringNearer(ctx, { order, payment, wish, isFirstTurn: turn === 1 })
+    if (ready) return ready
   }
   throw paymentInProgress({ retryAfterSeconds: 1 })
 }
@@ -43,27 +43,30 @@ interface Turn {
   readonly isFirstTurn: boolean
 }
 
-/** One thing that stands between the payment and the wish is done; true when nothing does. */
-async function bringNearer(ctx: AppContext, turn: Turn): Promise<boolean> {
+/**
+ * One thing that stands between the payment and the wish is done; answers the payment once nothing
+ * does. What changes meanwhile is seen under the lock before a card is charged.
+ */
+async function bringNearer(ctx: AppContext, turn: Turn): Promise<PaymentRow | undefined> {
   const { order, payment, wish, isFirstTurn } = turn
-  if (await recover(ctx, payment)) return false
+  if (await recover(ctx, payment)) return undefined
   if (payment.providerRef === null) {
-    if (isLost(ctx, payment)) await abandonLost(ctx, payment)
-    else await createObject(ctx, turn)
-    return false
+    if (!isLost(ctx, payment)) return await createObject(ctx, turn)
+    await abandonLost(ctx, payment)
+    return undefined
   }
   const isWished = payment.mode === wish.mode
-  if (payment.status === 'processing' && isWished) return true
+  if (payment.status === 'processing' && isWished) return payment
   // It was asked to end and could not: the bank has it.
   if (payment.status === 'processing' && !isFirstTurn) throw paymentInProgress()
   if (!isWished || isRunOut(ctx, payment)) {
     await endPayment(ctx, payment)
-    return false
+    return undefined
   }
   const outstanding = order.total - order.paid
-  if (payment.amount === outstanding && payment.nextAmount === null) return true
+  if (payment.amount === outstanding && payment.nextAmount === null) return payment
   await changeAmount(ctx, payment, outstanding)
-  return false
+  return undefined
 }
 
 async function recover(ctx: AppContext, payment: PaymentRow): Promise<boolean> {
@@ -111,8 +114,17 @@ function statesOf(order: OrderRow | undefined): Record<string, string> {
   return order ? { orderStatus: order.status, paymentStatus: order.paymentStatus } : {}
 }
 
+/** The payment with its object; undefined where another turn must see how things stand. */
+async function createObject(ctx: AppContext, turn: Turn): Promise<PaymentRow | undefined> {
+  const { order, payment, wish } = turn
+  await callForObject(ctx, turn)
+  const made = await findPayment(ctx.db, payment.orderId, payment.id)
+  const isAsWished = made?.mode === wish.mode && made.amount === order.total - order.paid
+  return isAsWished && made.status === 'pending' && made.providerRef !== null ? made : undefined
+}
+
 /** Creating moves no money: whoever comes second waits for the first one's object. */
-async function createObject(ctx: AppContext, { order, payment, wish }: Turn): Promise<void> {
+async function callForObject(ctx: AppContext, { order, payment, wish }: Turn): Promise<void> {
   const charge = {
     amount: payment.amount,
     currency: payment.currency,

@@ -77,6 +77,15 @@ export async function findOwnCase(
     }`)
 }
 
+/** Whose the case is and which order it speaks of. */
+export async function findCaseOwner(
+  db: Db,
+  id: Id<'case'>,
+): Promise<Pick<CaseRow, 'id' | 'customerId' | 'orderId'> | undefined> {
+  return await db.maybeOne(sql`
+    select id, customer_id, order_id from cases where id = ${id}`)
+}
+
 /** The case that the order's confirmation opened. */
 export async function findOrderCase(
   db: Db,

@@ -10,6 +10,7 @@ export interface NoteRow {
   readonly visibility: Visibility
   readonly authorId: string | null
   readonly authorKind: AuthorKind
+  readonly documentKeys: readonly string[]
   readonly createdAt: Date
 }
 
@@ -19,7 +20,7 @@ const maxNotes = 200
 /** Oldest first, the newest 200. */
 export async function listAllNotes(db: Db, caseId: Id<'case'>): Promise<NoteRow[]> {
   const newestFirst = await db.many<NoteRow>(sql`
-    select id, body, visibility, author_id, author_kind, created_at
+    select id, body, visibility, author_id, author_kind, document_keys, created_at
     from case_notes where case_id = ${caseId} order by id desc limit ${maxNotes}`)
   return newestFirst.toReversed()
 }
@@ -29,7 +30,7 @@ export type PublicNoteRow = Omit<NoteRow, 'visibility'>
 /** The same for a customer's eyes: internal notes are never read. */
 export async function listPublicNotes(db: Db, caseId: Id<'case'>): Promise<PublicNoteRow[]> {
   const newestFirst = await db.many<PublicNoteRow>(sql`
-    select id, body, author_id, author_kind, created_at
+    select id, body, author_id, author_kind, document_keys, created_at
     from case_notes where case_id = ${caseId} and visibility = 'public'
     order by id desc limit ${maxNotes}`)
   return newestFirst.toReversed()
@@ -39,13 +40,14 @@ export async function listPublicNotes(db: Db, caseId: Id<'case'>): Promise<Publi
 export async function findNoteAsWritten(
   db: Db,
   caseId: Id<'case'>,
-  { body, visibility, authorId, authorKind }: Omit<NoteRow, 'id' | 'createdAt'>,
+  { body, visibility, authorId, authorKind, documentKeys }: Omit<NoteRow, 'id' | 'createdAt'>,
 ): Promise<NoteRow | undefined> {
   return await db.maybeOne(sql`
-    select id, body, visibility, author_id, author_kind, created_at
+    select id, body, visibility, author_id, author_kind, document_keys, created_at
     from case_notes
     where case_id = ${caseId} and body = ${body} and visibility = ${visibility}
       and author_id is not distinct from ${authorId} and author_kind = ${authorKind}
+      and document_keys = ${documentKeys}::text[]
     order by id desc limit 1`)
 }
 
@@ -61,9 +63,10 @@ export async function insertNote(
       where id = ${caseId} returning id, version
     ),
     written as (
-      insert into case_notes (case_id, id, body, visibility, author_id, author_kind, created_at)
+      insert into case_notes (case_id, id, body, visibility, author_id, author_kind,
+        document_keys, created_at)
       select id, ${note.id}, ${note.body}, ${note.visibility}, ${note.authorId},
-        ${note.authorKind}, ${note.createdAt}::timestamptz
+        ${note.authorKind}, ${note.documentKeys}::text[], ${note.createdAt}::timestamptz
       from raised
     )
     select version from raised`)

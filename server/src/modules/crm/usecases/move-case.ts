@@ -136,7 +136,8 @@ export function requireVersion({ version }: { version: number }, ifMatch: number
 async function writeComment(ctx: TxContext, id: Id<'case'>, body: string): Promise<NewEvent> {
   const noteId = newId('note', ctx.now)
   const note = { id: noteId, body, visibility: 'internal', createdAt: ctx.now } as const
-  const raised = await insertNote(ctx.db, id, { ...note, ...authorOf(ctx.actor) })
+  const noted = { ...note, ...authorOf(ctx.actor), documentKeys: [] }
+  const raised = await insertNote(ctx.db, id, noted)
   const { version } = present(raised, 'a case that is locked')
   return CaseNoteAdded({ rootId: id, rootVersion: version, data: { noteId } })
 }

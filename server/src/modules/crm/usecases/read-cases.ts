@@ -4,6 +4,7 @@ import { mapPage, type Page, type PageRequest } from '../../../kernel/page.ts'
 import type { Context } from '../../../platform/context.ts'
 import { fetchPage } from '../../../platform/list.ts'
 import { listTimeline } from '../../../platform/outbox.ts'
+import { listAttached } from '../../documents/index.ts'
 import { listUserNames } from '../../identity/index.ts'
 import { checkCustomerQuery } from '../rules.ts'
 import type {
@@ -38,6 +39,7 @@ import {
   toStaffEntry,
   toStaffItem,
   toStaffNote,
+  type AttachedDocuments,
   type Names,
 } from './views.ts'
 
@@ -60,10 +62,11 @@ export async function getStaffCase(ctx: Context, id: string): Promise<StaffCase>
     ...events.map((event) => event.actorId),
   ]
   const names = await readNames(ctx, people, row.contactName)
+  const documents = await readDocuments(ctx, notes)
   return {
     ...toStaffItem(row, names, ctx.now),
     description: row.description,
-    notes: notes.map((note) => toStaffNote(note, names)),
+    notes: notes.map((note) => toStaffNote(note, { names, documents })),
     timeline: events.map((event) => toStaffEntry(event, names)),
   }
 }
@@ -98,10 +101,11 @@ async function getOwnCase(ctx: Context, id: Id<'case'>, owner: Owner): Promise<C
     ...events.flatMap((event) => (event.actorKind === 'staff' ? [] : [event.actorId])),
   ]
   const names = await readNames(ctx, people, row.contactName)
+  const documents = await readDocuments(ctx, notes)
   return {
     ...toCustomerItem(row, ctx.now),
     description: row.description,
-    notes: notes.map((note) => toCustomerNote(note, names)),
+    notes: notes.map((note) => toCustomerNote(note, { names, documents })),
     timeline: events.map((event) => toCustomerEntry(event, names)),
   }
 }
@@ -135,6 +139,17 @@ async function listOwnCases(
 /** Being overdue is a question about an instant. */
 function forQuery({ overdue, ...filters }: CaseFilters, now: Date): StaffListFilters {
   return overdue === undefined ? filters : { ...filters, overdue: { is: overdue, now } }
+}
+
+/** What the notes speak of, in one statement. */
+export async function readDocuments(
+  ctx: Context,
+  notes: readonly { readonly documentKeys: readonly string[] }[],
+): Promise<AttachedDocuments> {
+  return await listAttached(
+    ctx,
+    notes.flatMap(({ documentKeys }) => documentKeys),
+  )
 }
 
 /** The names of logins in one statement; what is no login's id has no name there. */

@@ -3,6 +3,7 @@ import { notFound } from '../../../kernel/errors.ts'
 import { inTx, type Context, type TxContext } from '../../../platform/context.ts'
 import type { NewEvent } from '../../../platform/events.ts'
 import { emit } from '../../../platform/outbox.ts'
+import { moveDocumentsOfCase } from '../../documents/index.ts'
 import { CaseAssigned, CaseUpdated } from '../events.ts'
 import { readDueAt } from '../rules.ts'
 import { customerFixedByOrder, type StaffCase, type UpdateCaseInput } from '../schema.ts'
@@ -59,6 +60,9 @@ async function writePatched(ctx: TxContext, state: CaseState, marks: CaseMarks):
   const events = (isAssigned ? 1 : 0) + (fields.length > 0 ? 1 : 0)
   if (events === 0) return
   const { version } = await writeMarks(ctx.db, state.id, { marks, events, at: ctx.now })
+  if (changed.includes('customerId')) {
+    await moveDocumentsOfCase(ctx, state.id, marks.customerId)
+  }
   const news: NewEvent[] = []
   if (isAssigned) {
     const data = { assigneeId: marks.assigneeId, previousAssigneeId: state.assigneeId }

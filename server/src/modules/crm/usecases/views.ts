@@ -2,6 +2,7 @@ import type { TimelineEntry } from '../../../kernel/shapes.ts'
 import { toInstant, toInstantOrNull } from '../../../kernel/time.ts'
 import type { StoredEvent } from '../../../platform/events.ts'
 import { isOverdue, transitionsFrom } from '../rules.ts'
+import type { AttachedDocument } from '../../documents/index.ts'
 import type { CustomerCaseItem, CustomerNote, StaffCaseItem, StaffNote } from '../schema.ts'
 import type { CaseRow, StaffCaseRow } from '../sql/cases.ts'
 import type { NoteRow, PublicNoteRow } from '../sql/notes.ts'
@@ -12,6 +13,15 @@ export interface Names {
   readonly ofUsers: ReadonlyMap<string, string>
   /** A guest has no login: the name on the case is theirs. */
   readonly ofContact: string | null
+}
+
+/** What the notes speak of, by key: only what their reader may see stands in it. */
+export type AttachedDocuments = ReadonlyMap<string, AttachedDocument>
+
+/** What a note is shown with. */
+export interface NoteSurroundings {
+  readonly names: Names
+  readonly documents: AttachedDocuments
 }
 
 export type TimelineEvent = StoredEvent<Record<string, unknown>>
@@ -33,19 +43,22 @@ export function toCustomerItem(row: CaseRow, now: Date): CustomerCaseItem {
   return { ...toSharedMembers(row, now), allowedTransitions: [] }
 }
 
-export function toStaffNote(row: NoteRow, names: Names): StaffNote {
+export function toStaffNote(row: NoteRow, { names, documents }: NoteSurroundings): StaffNote {
   return {
-    ...toNoteMembers(row),
+    ...toNoteMembers(row, documents),
     visibility: row.visibility,
     author: { id: row.authorId, name: nameOfAuthor(row, names), kind: row.authorKind },
   }
 }
 
 /** Of a colleague the customer learns the name and no id. */
-export function toCustomerNote(row: PublicNoteRow, names: Names): CustomerNote {
+export function toCustomerNote(
+  row: PublicNoteRow,
+  { names, documents }: NoteSurroundings,
+): CustomerNote {
   const id = row.authorKind === 'staff' ? null : row.authorId
   return {
-    ...toNoteMembers(row),
+    ...toNoteMembers(row, documents),
     visibility: 'public',
     author: { id, name: nameOfAuthor(row, names), kind: row.authorKind },
   }
@@ -89,8 +102,16 @@ function toResolution({ outcome, summary, resolvedAt }: CaseRow): SharedMembers[
   return { outcome, summary, resolvedAt: toInstant(resolvedAt) }
 }
 
-function toNoteMembers({ id, body, createdAt }: PublicNoteRow) {
-  return { id, body, documents: [], createdAt: toInstant(createdAt) }
+function toNoteMembers(
+  { id, body, documentKeys, createdAt }: PublicNoteRow,
+  documents: AttachedDocuments,
+) {
+  return {
+    id,
+    body,
+    documents: documentKeys.flatMap((key) => documents.get(key) ?? []),
+    createdAt: toInstant(createdAt),
+  }
 }
 
 function nameOfAuthor({ authorId, authorKind }: PublicNoteRow, names: Names): string | null {

@@ -97,7 +97,7 @@ export async function findRotated(
 const sessionWithUserColumns = sql`
   sessions.id as session_id, sessions.expires_at, sessions.ends_at, users.id, users.audience,
   users.email, users.name, users.role, users.customer_id, users.email_verified, users.mfa_enabled,
-  users.active, users.version, users.created_at`
+  users.active, users.invited_at, users.version, users.created_at`
 
 export interface SessionEnd {
   readonly reason: SessionEndReason

@@ -15,6 +15,8 @@ export interface UserRow {
   readonly emailVerified: boolean
   readonly mfaEnabled: boolean
   readonly active: boolean
+  /** While an invitation has not been taken up. */
+  readonly invitedAt: Date | null
   readonly version: number
   readonly createdAt: Date
 }
@@ -32,18 +34,22 @@ export interface NewUser {
   readonly passwordHash: string
   readonly role: UserRole
   readonly customerId: Id<'cus'> | null
+  readonly emailVerified: boolean
+  readonly invitedAt: Date | null
+  /** How many facts it begins with. */
+  readonly version: number
   readonly createdAt: Date
 }
 
-/** False when the audience has a login with that e-mail already; its version is 1 else. */
+/** False when the audience has a login with that e-mail already. */
 export async function insertUser(tx: Tx, user: NewUser): Promise<boolean> {
   const inserted = await tx.run(sql`
     insert into users
       (id, audience, email, email_key, name, password_hash, role, customer_id,
-        email_verified, mfa_enabled, active, version, created_at, updated_at)
+        email_verified, mfa_enabled, active, invited_at, version, created_at, updated_at)
     values (${user.id}, ${user.audience}, ${user.email}, ${user.emailKey}, ${user.name},
-      ${user.passwordHash}, ${user.role}, ${user.customerId}, false, false, true, 1,
-      ${user.createdAt}, ${user.createdAt})
+      ${user.passwordHash}, ${user.role}, ${user.customerId}, ${user.emailVerified}, false, true,
+      ${user.invitedAt}, ${user.version}, ${user.createdAt}, ${user.createdAt})
     on conflict (audience, email_key) do nothing`)
   return inserted === 1
 }
@@ -69,30 +75,36 @@ export async function lockUser(tx: Tx, id: Id<'usr'>): Promise<UserWithPassword 
     select ${userColumns}, password_hash from users where id = ${id} for update`)
 }
 
-export async function updatePassword(
-  tx: Tx,
-  { id, passwordHash, now }: { id: Id<'usr'>; passwordHash: string; now: Date },
-): Promise<UserRow> {
-  return await tx.one<UserRow>(sql`
-    update users set password_hash = ${passwordHash}, version = version + 1, updated_at = ${now}
-    where id = ${id} returning ${userColumns}`)
+/** What may change of a login; what is absent stays. */
+export interface LoginChange {
+  readonly name?: string
+  readonly role?: StaffRole
+  readonly active?: boolean
+  readonly passwordHash?: string
+  readonly emailVerified?: true
+  readonly mfaEnabled?: boolean
+  /** Null when the invitation is taken up. */
+  readonly invitedAt?: Date | null
 }
 
-export async function updateRole(
+/** Raises the version by as many as there are facts to tell; the caller holds the row. */
+export async function updateUser(
   tx: Tx,
-  { id, role, now }: { id: Id<'usr'>; role: StaffRole; now: Date },
+  id: Id<'usr'>,
+  { change, facts, now }: { change: LoginChange; facts: number; now: Date },
 ): Promise<UserRow> {
+  const { name, role, active, passwordHash, emailVerified, mfaEnabled, invitedAt } = change
   return await tx.one<UserRow>(sql`
-    update users set role = ${role}, version = version + 1, updated_at = ${now}
-    where id = ${id} returning ${userColumns}`)
-}
-
-export async function updateInactive(
-  tx: Tx,
-  { id, now }: { id: Id<'usr'>; now: Date },
-): Promise<UserRow> {
-  return await tx.one<UserRow>(sql`
-    update users set active = false, version = version + 1, updated_at = ${now}
+    update users set
+      name = coalesce(${name ?? null}::text, name),
+      role = coalesce(${role ?? null}::text, role),
+      active = coalesce(${active ?? null}::boolean, active),
+      password_hash = coalesce(${passwordHash ?? null}::text, password_hash),
+      email_verified = coalesce(${emailVerified ?? null}::boolean, email_verified),
+      mfa_enabled = coalesce(${mfaEnabled ?? null}::boolean, mfa_enabled),
+      invited_at = case when ${invitedAt !== undefined}::boolean
+        then ${invitedAt ?? null}::timestamptz else invited_at end,
+      version = version + ${facts}::int, updated_at = ${now}
     where id = ${id} returning ${userColumns}`)
 }
 
@@ -102,11 +114,13 @@ export async function hasStaff(db: Db): Promise<boolean> {
   return found
 }
 
+/** One who may sign in: an invitation that nobody has taken up keeps no business going. */
 export async function hasOtherActiveAdmin(db: Db, id: Id<'usr'>): Promise<boolean> {
   const { found } = await db.one<{ found: boolean }>(sql`
     select exists (
       select 1 from users
-      where audience = 'staff' and role = 'admin' and active and id <> ${id}) as found`)
+      where audience = 'staff' and role = 'admin' and active and invited_at is null
+        and id <> ${id}) as found`)
   return found
 }
 
@@ -121,8 +135,8 @@ export async function listUserNames(db: Db, ids: readonly string[]): Promise<Map
   return new Map(rows.map(({ id, name }) => [id, name]))
 }
 
-const userColumns = sql`id, audience, email, name, role, customer_id, email_verified, mfa_enabled,
-  active, version, created_at`
+export const userColumns = sql`id, audience, email, name, role, customer_id, email_verified,
+  mfa_enabled, active, invited_at, version, created_at`
 
 /** Takes the one row that stands for the staff as a whole; made where it is missing. */
 export async function lockStaffRoster(tx: Tx): Promise<SetupToken> {

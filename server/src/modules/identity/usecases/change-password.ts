@@ -1,9 +1,10 @@
 import { notFound } from '../../../kernel/errors.ts'
 import { inTx, spend, type AppContext } from '../../../platform/context.ts'
-import { emit } from '../../../platform/outbox.ts'
-import { userPasswordChanged } from '../events.ts'
+import { factOf } from '../../../platform/events.ts'
+import { UserPasswordChanged } from '../events.ts'
 import { wrongPassword, type PasswordChange } from '../schema.ts'
-import { findUser, lockUser, updatePassword } from '../sql/users.ts'
+import { findUser, lockUser } from '../sql/users.ts'
+import { changeUser } from './change-user.ts'
 import { hashNewPassword } from './new-password.ts'
 import {
   beginSession,
@@ -37,13 +38,10 @@ export async function changePassword(
     pointer: '/newPassword',
   })
   const begun = await inTx(ctx, async (ctx) => {
-    const { now } = ctx
     const before = await lockUser(ctx.db, userId)
     // Another change won: what was typed as the current password no longer is.
     if (before?.passwordHash !== known.passwordHash) throw wrongPassword()
-    const user = await updatePassword(ctx.db, { id: userId, passwordHash, now })
-    const { version: rootVersion } = user
-    await emit(ctx, userPasswordChanged({ rootId: userId, rootVersion, data: {} }))
+    const user = await changeUser(ctx, before, { passwordHash }, [factOf(UserPasswordChanged, {})])
     await endAllSessions(ctx, { userId, except: null, reason: 'password_changed' })
     return await beginSession(ctx, user, device)
   })

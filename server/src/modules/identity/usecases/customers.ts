@@ -2,8 +2,7 @@ import { notFound } from '../../../kernel/errors.ts'
 import { newId, type Id } from '../../../kernel/id.ts'
 import { inTx, withoutLease, type Context, type TxContext } from '../../../platform/context.ts'
 import { emit } from '../../../platform/outbox.ts'
-import { customerCreated } from '../events.ts'
-import { emailKeyOf } from '../rules.ts'
+import { CustomerCreated } from '../events.ts'
 import type { CustomerDetails, CustomerRecord } from '../schema.ts'
 import { insertCustomer, selectCustomer } from '../sql/customers.ts'
 
@@ -20,24 +19,34 @@ export async function createCustomerRecord(
     const record = await writeCustomer(ctx, { ...details, id, userId: null })
     // The record comes along with something else, such as an order: that is what the
     // Idempotency-Key of the request has to name.
-    const created = customerCreated({ rootId: record.id, rootVersion: 1, data: {} })
+    const created = CustomerCreated({ rootId: record.id, rootVersion: 1, data: {} })
     await emit(withoutLease(ctx), created)
     return record
   })
 }
 
+/** The record, or the one that it has passed to: what is new is written down there. */
 export async function findCustomer(
   ctx: Context,
   id: Id<'cus'>,
 ): Promise<CustomerRecord | undefined> {
-  return await selectCustomer(ctx.db, id)
+  const known = await selectCustomer(ctx.db, id)
+  // One that has passed on leads to a login's own, which never passes on.
+  const current = known?.claimedBy ? await selectCustomer(ctx.db, known.claimedBy) : known
+  if (!current) return undefined
+  const { email, name, phone, version } = current
+  return { id: current.id, email, name, phone, version }
 }
 
 /** Throws 404. */
 export async function getCustomer(ctx: Context, id: Id<'cus'>): Promise<CustomerRecord> {
   const customer = await findCustomer(ctx, id)
-  if (!customer) throw notFound({ detail: 'There is no such customer.' })
+  if (!customer) throw noCustomer()
   return customer
+}
+
+export function noCustomer(): Error {
+  return notFound({ detail: 'There is no such customer.' })
 }
 
 /** Inserts a record at version 1; the caller says by an event why it came to be. */
@@ -46,7 +55,6 @@ export async function writeCustomer(
   { id, userId, ...details }: CustomerDetails & { id: Id<'cus'>; userId: Id<'usr'> | null },
 ): Promise<CustomerRecord> {
   const { email, name, phone = null } = details
-  const emailLower = emailKeyOf(email)
-  await insertCustomer(ctx.db, { id, name, email, emailLower, phone, userId, createdAt: ctx.now })
+  await insertCustomer(ctx.db, { id, name, email, phone, userId, createdAt: ctx.now })
   return { id, email, name, phone, version: 1 }
 }

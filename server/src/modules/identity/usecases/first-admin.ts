@@ -20,7 +20,7 @@ export async function ensureFirstAdmin(
   const owner = { email, name: 'Administrator' }
   const passwordHash = await hashNewPassword(ctx, { password, owner, pointer: '/password' })
   const user = await inTx(ctx, (ctx) =>
-    writeStaffUser(ctx, { ...owner, role: 'admin', passwordHash }),
+    writeStaffUser(ctx, { ...owner, role: 'admin', passwordHash, invitedAt: null }),
   )
   return user !== undefined
 }
@@ -56,7 +56,8 @@ export async function setUpFirstAdmin(
   const begun = await inTx(ctx, async (ctx) => {
     await requireSetupToken(ctx, hash)
     await updateSetupToken(ctx.db, { setupTokenHash: null, setupExpiresAt: null })
-    const user = await writeStaffUser(ctx, { ...owner, role: 'admin', passwordHash })
+    const admin = { ...owner, role: 'admin', passwordHash, invitedAt: null } as const
+    const user = await writeStaffUser(ctx, admin)
     if (!user) throw alreadySetUp()
     return await beginSession(ctx, user, device)
   })

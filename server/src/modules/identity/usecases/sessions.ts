@@ -13,7 +13,7 @@ import {
 import { announceChange } from '../../../platform/invalidation.ts'
 import { emit } from '../../../platform/outbox.ts'
 import { accessTokenSeconds } from '../../../platform/tokens.ts'
-import { sessionEnded, sessionStarted, type SessionEndReason } from '../events.ts'
+import { SessionEnded, SessionStarted, type SessionEndReason } from '../events.ts'
 import {
   keepEndedSessionsMs,
   maxSessions,
@@ -101,7 +101,7 @@ export async function beginSession(
   const { id: userId, audience } = user
   await emit(
     ctx,
-    sessionStarted({ rootId: sessionId, rootVersion: 1, data: { userId, audience } }),
+    SessionStarted({ rootId: sessionId, rootVersion: 1, data: { userId, audience } }),
     ...ended.map((id) => endOf(id, userId, reason)),
   )
   const displaced = ended.length > 0
@@ -292,8 +292,8 @@ function endOf(
   sessionId: Id<'ses'>,
   userId: Id<'usr'>,
   reason: SessionEndReason,
-): ReturnType<typeof sessionEnded> {
-  return sessionEnded({ rootId: sessionId, rootVersion: 2, data: { userId, reason } })
+): ReturnType<typeof SessionEnded> {
+  return SessionEnded({ rootId: sessionId, rootVersion: 2, data: { userId, reason } })
 }
 
 function toSession(row: SessionRow, currentId: Id<'ses'>): Session {

@@ -1,24 +1,34 @@
-import { createHash } from 'node:crypto'
-import { rateLimited } from '../../../kernel/errors.ts'
 import { inTx, spend, type AppContext } from '../../../platform/context.ts'
+import { limitExceeded } from '../../../platform/limits.ts'
 import { emailKeyOf } from '../rules.ts'
 import { invalidCredentials, type Audience, type Credentials } from '../schema.ts'
 import { findUserByEmail, lockUser, type UserRow, type UserWithPassword } from '../sql/users.ts'
-import { beginSession, openSession, type Device, type OpenedSession } from './sessions.ts'
+import { accountOf } from './account.ts'
+import { readSignInProof, useProof, type SecondFactorProof } from './second-factor.ts'
+import {
+  beginSession,
+  openSession,
+  type BegunSession,
+  type Device,
+  type OpenedSession,
+} from './sessions.ts'
 
 export interface SignIn extends Device {
   readonly audience: Audience
   readonly credentials: Credentials
+  /** Of the second factor. */
+  readonly code?: string | undefined
 }
 
 /**
  * Signs a login in. Throws 401, the same in words and in time, for a wrong password, an unknown
- * e-mail, a login of the other audience and one that may not sign in; 429 once the address or the
- * account has used up its failures.
+ * e-mail, a login of the other audience and one that may not sign in; once the password is right,
+ * 401 `mfa_required` for a missing code and the first 401 again for a wrong one; 429 once the
+ * address or the account has used up its failures.
  */
 export async function signIn(
   ctx: AppContext,
-  { audience, credentials, userAgent }: SignIn,
+  { audience, credentials, code, userAgent }: SignIn,
 ): Promise<OpenedSession> {
   const emailKey = emailKeyOf(credentials.email)
   const account = accountOf(audience, emailKey)
@@ -28,24 +38,36 @@ export async function signIn(
   const known = await findUserByEmail(ctx.db, audience, emailKey)
   const { password } = credentials
   const matches = await ctx.passwords.verify(known?.passwordHash ?? null, password)
-  if (!known || !matches || !maySignIn(ctx, known)) {
-    await spend(ctx, 'loginByAddress', addressOf(ctx))
-    throw invalidCredentials()
-  }
+  if (!known || !matches || !maySignIn(ctx, known)) throw await refusal(ctx)
+  const proof = await readSignInProof(ctx, known, code)
   // Guesses that ran meanwhile may have spent the rest: the last one must not slip through.
   await refuseSpentAddress(ctx)
-  const begun = await inTx(ctx, async (ctx) => {
-    const user = await lockUser(ctx.db, known.id)
-    if (!isUnchanged(user, known)) throw invalidCredentials()
-    return await beginSession(ctx, user, { userAgent })
-  })
+  const begun = await begin(ctx, { known, proof, userAgent })
+  if (!begun) throw await refusal(ctx)
   await ctx.limits.forget('loginByAccount', account)
+  if (proof.kind !== 'not asked') await ctx.limits.forget('mfaByAccount', known.id)
   return await openSession(ctx, begun)
 }
 
-/** By what failures are counted: a hash, because the table of limits shall hold no e-mails. */
-function accountOf(audience: Audience, emailKey: string): string {
-  return createHash('sha256').update(`${audience} ${emailKey}`).digest('base64url')
+/** Undefined where the login has changed since its password was compared, or for a bad code. */
+async function begin(
+  ctx: AppContext,
+  { known, proof, userAgent }: Device & { known: UserWithPassword; proof: SecondFactorProof },
+): Promise<BegunSession | undefined> {
+  const begun = await inTx(ctx, async (ctx) => {
+    const user = await lockUser(ctx.db, known.id)
+    if (!isUnchanged(user, known)) return undefined
+    const proved = await useProof(ctx, user, proof)
+    return proved && (await beginSession(ctx, proved, { userAgent }))
+  })
+  if (proof.kind === 'recovery') ctx.invalidation.forget('user', known.id)
+  return begun
+}
+
+/** Counts a failure by its address; one answer for all of them. */
+async function refusal(ctx: AppContext): Promise<Error> {
+  await spend(ctx, 'loginByAddress', addressOf(ctx))
+  return invalidCredentials()
 }
 
 function maySignIn({ business }: AppContext, user: UserRow): boolean {
@@ -62,8 +84,8 @@ function isUnchanged(
 }
 
 async function refuseSpentAddress(ctx: AppContext): Promise<void> {
-  const { remaining, retryAfterSeconds } = await ctx.limits.look('loginByAddress', addressOf(ctx))
-  if (remaining === 0) throw rateLimited({ retryAfterSeconds })
+  const verdict = await ctx.limits.look('loginByAddress', addressOf(ctx))
+  if (verdict.remaining === 0) throw limitExceeded('loginByAddress', verdict)
 }
 
 /** Calls from within the process, such as a seed's, share one count. */

@@ -40,7 +40,8 @@ export async function patchOrder(
     const order = await lockVersion(ctx, id, ifMatch)
     const metadata = metadataAfter(order.metadata, patch.metadata)
     const note = patch.note === undefined ? order.note : patch.note
-    const row = await sql.updateOrder(ctx.db, id, { note, metadata }, ctx.now)
+    const flagged = patch.flagged ?? order.flagged
+    const row = await sql.updateOrder(ctx.db, id, { note, metadata, flagged }, ctx.now)
     const fields = Object.keys(patch)
     await emit(ctx, OrderUpdated({ rootId: id, rootVersion: row.version, data: { fields } }))
     return await readWhole(ctx, row, await getLedger(ctx.db, id))

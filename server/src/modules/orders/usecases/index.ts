@@ -1,4 +1,7 @@
+export { auditMoney, type MoneyDrift } from './audit-money.ts'
 export { cancelOrder, changeStatus, patchOrder } from './change-order.ts'
+export { claimOrders } from './claim-orders.ts'
+export { orderFigures } from './figures.ts'
 export { linkCase, setCaseStatus } from './link-case.ts'
 export { authenticateOrderToken, orderTokenOf } from './order-token.ts'
 export { placeOrder, placeOrderFor } from './place-order.ts'

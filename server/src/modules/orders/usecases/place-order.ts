@@ -7,7 +7,8 @@ import {
 import { newId, type Id } from '../../../kernel/id.ts'
 import { present } from '../../../kernel/assert.ts'
 import { isSmallJson } from '../../../kernel/shapes.ts'
-import type { Context } from '../../../platform/context.ts'
+import { inTx, type Context } from '../../../platform/context.ts'
+import type { StoredEvent } from '../../../platform/events.ts'
 import { toStored } from '../../../platform/outbox.ts'
 import { listServicesForSale } from '../../catalog/index.ts'
 import { createCustomerRecord, findCustomer, getCustomer } from '../../identity/index.ts'
@@ -65,24 +66,38 @@ export async function placeOrder(ctx: Context, draft: OrderDraft): Promise<Order
     rootVersion: 1,
     data: { source: draft.source, total: totals.total, currency, lineCount: lines.length },
   })
-  const row = await sql.insertOrder(
-    ctx,
-    {
-      ...totals,
-      id,
-      source: draft.source,
-      customer,
-      currency,
-      paymentStatus: deriveMoney(totals.total, nothingYet).paymentStatus,
-      note: draft.note ?? null,
-      metadata: draft.metadata ?? {},
-      lines: lines.map((line) => ({ ...line, id: newId('line', ctx.now) })),
-    },
-    toStored(ctx, event),
-  )
+  const order = {
+    ...totals,
+    id,
+    source: draft.source,
+    customer,
+    currency,
+    paymentStatus: deriveMoney(totals.total, nothingYet).paymentStatus,
+    note: draft.note ?? null,
+    metadata: draft.metadata ?? {},
+    lines: lines.map((line) => ({ ...line, id: newId('line', ctx.now) })),
+  }
+  const placed = toStored(ctx, event)
+  const isNew = !('id' in draft.customer)
+  // A record that was just made has no other order: nobody can race for its last place.
+  const row = isNew
+    ? await sql.insertOrder(ctx, order, placed)
+    : await insertInTurn(ctx, order, placed)
   if (!row) throw await reasonOfRefusal(ctx, customer.id)
   ctx.events.wake()
   return row
+}
+
+/** One order of a customer after the other, so that each sees how many stand open before it. */
+async function insertInTurn(
+  ctx: Context,
+  order: sql.NewOrder,
+  placed: StoredEvent,
+): Promise<OrderRow | undefined> {
+  return await inTx(ctx, async (ctx) => {
+    await sql.lockCustomer(ctx.db, order.customer.id)
+    return await sql.insertOrder(ctx, order, placed)
+  })
 }
 
 async function priceItems(

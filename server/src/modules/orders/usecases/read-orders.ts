@@ -1,4 +1,4 @@
-import { notFound } from '../../../kernel/errors.ts'
+import { invalidInputAt, notFound } from '../../../kernel/errors.ts'
 import { mapPage, type Page } from '../../../kernel/page.ts'
 import type { Context } from '../../../platform/context.ts'
 import type { ListQuery } from '../../../platform/list.ts'
@@ -38,11 +38,16 @@ export async function listOrders(
   { page, filters }: ListQuery<OrderFilters>,
 ): Promise<Page<OrderSummary>> {
   const { actor } = ctx
+  if (actor.kind === 'customer' && filters.flagged !== undefined) {
+    throw invalidInputAt({ pointer: '/query/flagged', code: 'forbidden', message: 'is for staff' })
+  }
   const own = actor.kind === 'customer' ? { ...filters, customerId: actor.customerId } : filters
   if (actor.kind === 'customer' && filters.customerId && filters.customerId !== actor.customerId) {
     return { data: [], next: null, ...(page.count ? { total: 0 } : {}) }
   }
-  return mapPage(await sql.listOrders(ctx.db, { page, filters: own }), renderSummary)
+  const audience = audienceOf(ctx)
+  const orders = await sql.listOrders(ctx.db, { page, filters: own })
+  return mapPage(orders, (row) => renderSummary(audience, row))
 }
 
 /** The order, for whoever may see it: its customer, its token's holder, staff. 404 for all else. */
@@ -68,7 +73,7 @@ export async function getOrderForCase(ctx: Context, orderId: string) {
   }
 }
 
-function maySee({ actor }: Context, row: OrderRow): boolean {
+export function maySee({ actor }: Context, row: OrderRow): boolean {
   switch (actor.kind) {
     case 'customer':
       return row.customerId === actor.customerId

@@ -23,7 +23,7 @@ export function renderOrder(audience: Audience, parts: OrderParts): Order {
   const { row, lines, ledger, timeline, names } = parts
   const amount = (value: number) => money(value, row.currency)
   return {
-    ...renderSummary(row),
+    ...renderSummary(audience, row),
     lines: lines.map((line) => renderLine(line, row.currency)),
     subtotal: amount(row.subtotal),
     discount: amount(row.discount),
@@ -37,7 +37,8 @@ export function renderOrder(audience: Audience, parts: OrderParts): Order {
   }
 }
 
-export function renderSummary(row: OrderListRow): OrderSummary {
+/** Customers are not told that staff have to look at their money. */
+export function renderSummary(audience: Audience, row: OrderListRow): OrderSummary {
   const amount = (value: number) => money(value, row.currency)
   return {
     id: row.id,
@@ -48,6 +49,7 @@ export function renderSummary(row: OrderListRow): OrderSummary {
     total: amount(row.total),
     paid: amount(row.paid),
     refunded: amount(row.refunded),
+    ...(audience === 'staff' ? { flagged: row.flagged } : {}),
     case: renderCase(row),
     version: row.version,
     createdAt: toInstant(row.createdAt),

@@ -1,7 +1,7 @@
 import type { TxContext } from '../../../platform/context.ts'
 import { factOf, type Fact } from '../../../platform/events.ts'
 import { emit } from '../../../platform/outbox.ts'
-import { deriveMoney, getLedgerFacts } from '../../payments/index.ts'
+import { deriveMoney, getLedgerFacts, PaymentFlagged } from '../../payments/index.ts'
 import { OrderConfirmed } from '../events.ts'
 import * as sql from '../sql.ts'
 import type { MoneyChange, OrderRow } from '../sql.ts'
@@ -36,7 +36,7 @@ export async function writeLedger(
   return await write(ctx, order, { ...derived, status: order.status, facts })
 }
 
-type Outcome = Omit<MoneyChange, 'version'> & { readonly facts: readonly Fact[] }
+type Outcome = Omit<MoneyChange, 'version' | 'flagged'> & { readonly facts: readonly Fact[] }
 
 async function write(
   ctx: TxContext,
@@ -45,7 +45,8 @@ async function write(
 ): Promise<OrderRow> {
   // What only changes a payment's reference is a change of the order's representation too.
   const version = order.version + Math.max(1, facts.length)
-  const row = await sql.setMoney(ctx.db, order.id, { ...money, version }, ctx.now)
+  const flagged = facts.some((fact) => fact.type.name === PaymentFlagged.name)
+  const row = await sql.setMoney(ctx.db, order.id, { ...money, flagged, version }, ctx.now)
   const events = facts.map((fact, index) => ({
     ...fact,
     rootId: order.id,

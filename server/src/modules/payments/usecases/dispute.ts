@@ -5,8 +5,8 @@ import { factOf, type Fact } from '../../../platform/events.ts'
 import type { ObservedDispute } from '../../../platform/stripe.ts'
 import * as events from '../events.ts'
 import { disputeSupersedes } from '../rules.ts'
-import * as sql from '../sql.ts'
-import type { DisputeRow, PaymentRow } from '../sql.ts'
+import * as sql from '../sql/index.ts'
+import type { DisputeRow, PaymentRow } from '../sql/index.ts'
 
 /** A dispute as the provider tells it; the same news twice is none. */
 export async function adoptDispute(

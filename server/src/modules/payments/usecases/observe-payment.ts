@@ -3,8 +3,8 @@ import { factOf, type Fact } from '../../../platform/events.ts'
 import type { ObservedPayment } from '../../../platform/stripe.ts'
 import * as events from '../events.ts'
 import { fitsAmount, isFinal, mismatchOf, supersedes } from '../rules.ts'
-import * as sql from '../sql.ts'
-import type { PaymentRow } from '../sql.ts'
+import * as sql from '../sql/index.ts'
+import type { PaymentRow } from '../sql/index.ts'
 
 /** What an observation came to: `changed` tells whether the order's representation is another. */
 export interface Applied {

@@ -2,8 +2,8 @@ import { newId, type Id } from '../../../kernel/id.ts'
 import type { Context, TxContext } from '../../../platform/context.ts'
 import { factOf, type Fact } from '../../../platform/events.ts'
 import * as events from '../events.ts'
-import * as sql from '../sql.ts'
-import type { PaymentRow } from '../sql.ts'
+import * as sql from '../sql/index.ts'
+import type { PaymentRow } from '../sql/index.ts'
 
 export interface Attempt {
   readonly orderId: Id<'ord'>

@@ -1,11 +1,12 @@
 import { newId } from '../../../kernel/id.ts'
+import { sum } from '../../../kernel/money.ts'
 import type { TxContext } from '../../../platform/context.ts'
 import { factOf, type Fact } from '../../../platform/events.ts'
 import type { ObservedRefund } from '../../../platform/stripe.ts'
 import * as events from '../events.ts'
 import { refundableAmount, refundSupersedes } from '../rules.ts'
-import * as sql from '../sql.ts'
-import type { PaymentRow, RefundRow } from '../sql.ts'
+import * as sql from '../sql/index.ts'
+import type { PaymentRow, RefundRow } from '../sql/index.ts'
 import { getLedger, type Ledger } from './ledger.ts'
 
 /** Reserves money to give back; the provider is told after the commit. */
@@ -55,13 +56,13 @@ export async function reserveFullRefund(
   return facts
 }
 
-/** What may still be given back of one payment, in minor units. */
-export function refundableOf(payment: PaymentRow, { refunds }: Ledger): number {
+/** What may still be given back of one payment, in minor units: what a dispute took is gone. */
+export function refundableOf(payment: PaymentRow, { refunds, disputes }: Ledger): number {
   if (payment.status !== 'succeeded') return 0
-  return refundableAmount(
-    payment.amount,
-    refunds.filter((refund) => refund.paymentId === payment.id),
-  )
+  const lost = disputes.filter((one) => one.paymentId === payment.id && one.status === 'lost')
+  const kept = payment.amount - sum(lost.map(({ amount }) => amount))
+  const own = refunds.filter((refund) => refund.paymentId === payment.id)
+  return Math.max(0, refundableAmount(kept, own))
 }
 
 /** Brings our refund to what the provider says, under its lock. */

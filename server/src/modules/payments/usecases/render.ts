@@ -2,7 +2,7 @@ import { money } from '../../../kernel/money.ts'
 import { toInstant, toInstantOrNull } from '../../../kernel/time.ts'
 import { isFinal } from '../rules.ts'
 import type { PayerPayment, Payment, Refund } from '../schema.ts'
-import type { PaymentRow, RefundRow } from '../sql.ts'
+import type { PaymentRow, RefundRow } from '../sql/index.ts'
 import type { Ledger } from './ledger.ts'
 
 /** A payment as everybody who may see its order sees it. */

@@ -1,0 +1,230 @@
+import multipartPlugin, { type Multipart, type MultipartFile } from '@fastify/multipart'
+import type { FastifyInstance, FastifyRequest } from 'fastify'
+import { addAbortSignal } from 'node:stream'
+import {
+  invalidInputAt,
+  malformedRequest,
+  requestTimeout,
+  unavailable,
+  unsupportedMediaType,
+} from '../kernel/errors.ts'
+import type { InputCode } from '../kernel/input-codes.ts'
+import type { AppContext } from '../platform/context.ts'
+import { tooLarge, type Upload } from '../platform/files.ts'
+import type { UploadContract } from './endpoint.ts'
+import { isStorableText } from './json-body.ts'
+
+declare module 'fastify' {
+  interface FastifyRequest {
+    /** The file of a form, on disk already; its fields are the body. */
+    upload?: Upload
+  }
+}
+
+/** How slow a client may be: so many bytes in each window, and all of them in the end. */
+export interface UploadPace {
+  readonly windowMs: number
+  readonly bytesPerWindow: number
+  readonly totalMs: number
+}
+
+/** A phone on a poor line sends 25 MiB in ten minutes; who sends less than this holds us up. */
+export const defaultPace: UploadPace = {
+  windowMs: 20_000,
+  bytesPerWindow: 64 * 1024,
+  totalMs: 15 * 60_000,
+}
+
+/** The name of the one part that is a file. */
+export const fileField = 'file'
+
+/** The most that a form, or a file on its way out, may take from beginning to end. */
+export const transferTimeoutMs = defaultPace.totalMs + 60_000
+
+/** More at once in one process would only fill disk and sockets with what is not finished. */
+const maxOpenForms = 64
+let openForms = 0
+
+/** Boundaries, names and fields around the file. */
+const maxFormOverhead = 64 * 1024
+
+/** Lets the routes of this instance read forms, and nothing else. */
+export async function readForms(forms: FastifyInstance): Promise<void> {
+  forms.removeAllContentTypeParsers()
+  await forms.register(multipartPlugin)
+}
+
+export interface FormOptions {
+  readonly contract: UploadContract
+  readonly pace?: UploadPace | undefined
+}
+
+/**
+ * Reads a form as it comes: the file goes to the store at once and is never held in memory. Throws
+ * 400 for what is no such form, 408 for a client that is too slow, 413 for a file that is too
+ * large. Whoever lets it be read has to discard or keep its file.
+ */
+export async function receiveForm(
+  request: FastifyRequest,
+  ctx: AppContext,
+  { contract, pace = defaultPace }: FormOptions,
+): Promise<void> {
+  if (!request.isMultipart()) throw unsupportedMediaType()
+  await contract.admit(ctx)
+  const { maxBytes } = ctx.business.uploads
+  const length = Number(request.headers['content-length'] ?? 0)
+  if (length > maxBytes + maxFormOverhead) throw tooLarge(maxBytes)
+  if (openForms >= maxOpenForms) {
+    throw unavailable({ retryAfterSeconds: 5, facts: { reason: 'too many uploads at once' } })
+  }
+  openForms += 1
+  const watch = watchPace(request, pace)
+  try {
+    const { fields, upload } = await readForm(request, { ctx, signal: watch.signal })
+    request.body = fields
+    request.upload = upload
+  } catch (error) {
+    throw watch.signal.aborted ? watch.signal.reason : error
+  } finally {
+    watch.stop()
+    openForms -= 1
+  }
+}
+
+/** A form with one file: its fields are still the client's word. */
+interface ReceivedForm {
+  readonly fields: Readonly<Record<string, unknown>>
+  readonly upload: Upload
+}
+
+interface Reading {
+  readonly ctx: AppContext
+  readonly signal: AbortSignal
+}
+
+async function readForm(request: FastifyRequest, reading: Reading): Promise<ReceivedForm> {
+  const { ctx, signal } = reading
+  const { maxBytes } = ctx.business.uploads
+  const parts = request.parts({ limits: { ...partLimits, fileSize: maxBytes + 1 } })
+  const fields = new Map<string, unknown>()
+  let upload: Upload | undefined
+  try {
+    for (;;) {
+      const { value: part, done } = await orAborted(parts.next().catch(asBrokenForm), signal)
+      if (done === true) break
+      if (part.type === 'field') readField(fields, part)
+      else upload = await receiveFile(part, upload, reading)
+    }
+    if (upload) return { fields: Object.fromEntries(fields), upload }
+    throw invalidInputAt({ pointer: `/${fileField}`, code: 'required', message: 'is required' })
+  } catch (error) {
+    await upload?.file.discard()
+    throw error
+  }
+}
+
+/** One more of each than any form has, so that what is too much is told by its name. */
+const partLimits = {
+  parts: 20,
+  fields: 20,
+  files: 2,
+  fieldNameSize: 100,
+  fieldSize: 8 * 1024,
+  headerPairs: 50,
+}
+
+function readField(
+  fields: Map<string, unknown>,
+  { fieldname, value, valueTruncated }: Extract<Multipart, { type: 'field' }>,
+): void {
+  const refuse = (code: InputCode, message: string): never => {
+    throw invalidInputAt({ pointer: `/${toPointer(fieldname)}`, code, message })
+  }
+  if (fieldname === fileField) refuse('type', 'must be a file with a name')
+  if (fields.has(fieldname)) refuse('duplicate', 'stands there twice')
+  if (valueTruncated) refuse('maxLength', 'is too long')
+  // The parser writes U+FFFD for bytes that are no UTF-8: what cannot be kept exactly is refused.
+  if (typeof value === 'string' && (!isStorableText(value) || value.includes('\ufffd'))) {
+    refuse('text', 'holds a character that cannot be stored')
+  }
+  fields.set(fieldname, value)
+}
+
+async function receiveFile(
+  part: MultipartFile,
+  known: Upload | undefined,
+  { ctx, signal }: Reading,
+): Promise<Upload> {
+  const { fieldname, filename, mimetype, file } = part
+  const refuse = (code: InputCode, message: string): never => {
+    // Unread, the part would hold up the rest of the form.
+    file.destroy()
+    throw invalidInputAt({ pointer: `/${toPointer(fieldname)}`, code, message })
+  }
+  if (fieldname !== fileField) refuse('additionalProperties', 'is not known here')
+  if (known) refuse('maxItems', 'must be one file')
+  if (!filename) refuse('required', 'must have a file name')
+  addAbortSignal(signal, file)
+  const received = await ctx.files.receive(fromClient(file), ctx.business.uploads)
+  if (received.size === 0) {
+    await received.discard()
+    refuse('minLength', 'must not be empty')
+  }
+  return { filename, declaredType: mimetype, file: received }
+}
+
+/** The bytes of the part, whose end before its time is the client's fault and not the store's. */
+async function* fromClient(file: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+  try {
+    yield* file
+  } catch (error) {
+    asBrokenForm(error)
+  }
+}
+
+function asBrokenForm(error: unknown): never {
+  // What the framework says of a form has a code of its own; the parser has words alone.
+  const code = error instanceof Error && 'code' in error ? String(error.code) : ''
+  if (code.startsWith('FST_')) throw error
+  throw malformedRequest({ detail: 'The form cannot be read, or breaks off.', cause: error })
+}
+
+async function orAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
+  return await new Promise<T>((resolve, reject) => {
+    const abort = (): void => reject(signal.reason as Error)
+    if (signal.aborted) return abort()
+    signal.addEventListener('abort', abort, { once: true })
+    work.then(resolve, reject).finally(() => signal.removeEventListener('abort', abort))
+  })
+}
+
+interface Watch {
+  readonly signal: AbortSignal
+  stop(): void
+}
+
+/** Aborts when a window brought too little, or when the whole takes too long. */
+function watchPace({ raw }: FastifyRequest, pace: UploadPace): Watch {
+  const abort = new AbortController()
+  const { socket } = raw
+  const giveUp = (): void => abort.abort(requestTimeout())
+  let before = socket.bytesRead
+  const windows = setInterval(() => {
+    const isTooSlow = socket.bytesRead - before < pace.bytesPerWindow
+    before = socket.bytesRead
+    // What has arrived in full waits for our own disk alone.
+    if (isTooSlow && !raw.complete) giveUp()
+  }, pace.windowMs)
+  const total = setTimeout(giveUp, pace.totalMs)
+  return {
+    signal: abort.signal,
+    stop: () => {
+      clearInterval(windows)
+      clearTimeout(total)
+    },
+  }
+}
+
+function toPointer(name: string): string {
+  return name.replaceAll('~', '~0').replaceAll('/', '~1').slice(0, 100)
+}

@@ -1,0 +1,83 @@
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import type { Actor } from '../platform/context.ts'
+import type { Instruments } from '../platform/instruments.ts'
+import type { Logger } from '../platform/log.ts'
+
+declare module 'fastify' {
+  interface FastifyRequest {
+    /** A public reply given without any work: it is counted, and one in a hundred is logged. */
+    servedFromCache?: boolean
+  }
+}
+
+export interface RequestWatch {
+  readonly log: Logger
+  readonly instruments: Pick<Instruments, 'metrics'>
+}
+
+/** Counts and logs every request. It must be mounted first, so that no hook can hide one from it. */
+export function watchRequests(app: FastifyInstance, watch: RequestWatch): void {
+  app.addHook('onRequest', (request, reply, done) => {
+    watchRequest(watch, request, reply)
+    done()
+  })
+}
+
+/** For an address that cannot be read: no hook ever sees it. */
+export function watchRequest(
+  watch: RequestWatch,
+  request: FastifyRequest,
+  reply: FastifyReply,
+): void {
+  watch.instruments.metrics.requestBegan()
+  // Not `onResponse`: of a client that goes away before its reply only the close tells.
+  reply.raw.once('close', () => endRequest(watch, request, reply))
+}
+
+function endRequest(
+  { log, instruments: { metrics } }: RequestWatch,
+  request: FastifyRequest,
+  reply: FastifyReply,
+): void {
+  const { method } = request
+  const route = request.routeOptions.url
+  const status = reply.statusCode
+  metrics.requestEnded({ method, route, status, durationMs: reply.elapsedTime })
+  if (reply.hasHeader('idempotent-replayed')) metrics.replyRepeated()
+  if (request.servedFromCache === true) {
+    const hits = metrics.replyFromCache()
+    if (hits % loggedOneIn !== 1) return
+  }
+  log.info(
+    {
+      requestId: request.id,
+      traceId: traceIdOf(request),
+      method,
+      route: route ?? 'unmatched',
+      status,
+      durationMs: Math.round(reply.elapsedTime * 100) / 100,
+      actor: actorIdOf(request.actor),
+      ...(reply.raw.writableFinished ? {} : { aborted: true }),
+      ...(request.servedFromCache === true ? { loggedOneIn } : {}),
+    },
+    'request',
+  )
+}
+
+/** A line costs as much as a reply from the cache: these are counted and sampled. */
+const loggedOneIn = 100
+
+/** W3C Trace Context: the id that all parts of one journey share. Anything else is not logged. */
+function traceIdOf({ headers: { traceparent } }: FastifyRequest): string | undefined {
+  const [, traceId] =
+    typeof traceparent === 'string'
+      ? (/^[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}/.exec(traceparent) ?? [])
+      : []
+  return traceId
+}
+
+function actorIdOf(actor: Actor | undefined): string | undefined {
+  if (actor === undefined) return undefined
+  if (actor.kind === 'customer' || actor.kind === 'staff') return actor.userId
+  return actor.kind === 'order' ? actor.orderId : actor.kind
+}

@@ -1,0 +1,65 @@
+import { money } from '../../../../kernel/money.ts'
+import { hourMs, later } from '../../../../kernel/time.ts'
+import type { AppContext } from '../../../../platform/context.ts'
+import { auditMoney, type MoneyDrift } from '../../../orders/index.ts'
+import type { DifferenceSide } from '../../schema.ts'
+import { listWaitingEvents } from '../../sql/provider-events.ts'
+import { isOver, report, type Run } from './run.ts'
+
+const batchSize = 500
+/** What one night looks at; the next one goes on from there. */
+const maxBatches = 100
+
+/** What orders show against their own ledgers; answers where the next run goes on. */
+export async function compareBooks(
+  ctx: AppContext,
+  run: Run,
+  orderCursor: string | null,
+): Promise<string | null> {
+  let after = orderCursor
+  for (let batch = 1; batch <= maxBatches && !isOver(run); batch += 1) {
+    const { checked, drifts, next } = await auditMoney(ctx, { after, limit: batchSize })
+    run.counts.orders += checked
+    for (const drift of drifts) reportDrift(run, drift)
+    after = next
+    if (next === null) break
+  }
+  return after
+}
+
+const maxWaiting = 100
+
+/** Events whose job has failed for an hour: they stand among the failed jobs too. */
+export async function findWaitingEvents(ctx: AppContext, run: Run): Promise<void> {
+  const before = later(run.row.startedAt, -hourMs)
+  for (const { id, objectId } of await listWaitingEvents(ctx.db, before, maxWaiting)) {
+    report(run, {
+      kind: 'not_processed',
+      object: 'event',
+      objectId: id,
+      orderId: null,
+      providerRef: objectId,
+      ours: null,
+      theirs: null,
+      healed: false,
+    })
+  }
+}
+
+function reportDrift(run: Run, { orderId, currency, shown, derived }: MoneyDrift): void {
+  const toSide = ({ paymentStatus, paid, refunded }: MoneyDrift['shown']): DifferenceSide => ({
+    status: paymentStatus,
+    amount: money(paid, currency),
+    refunded: money(refunded, currency),
+  })
+  report(run, {
+    kind: 'ledger_differs',
+    object: 'order',
+    objectId: orderId,
+    orderId,
+    providerRef: null,
+    ours: toSide(shown),
+    theirs: toSide(derived),
+    healed: false,
+  })
+}

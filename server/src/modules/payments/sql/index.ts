@@ -1,0 +1,3 @@
+export * from './disputes.ts'
+export * from './payments.ts'
+export * from './refunds.ts'

@@ -1,0 +1,17 @@
+import { defineConfig } from 'vitest/config'
+
+export default defineConfig({
+  test: {
+    pool: 'threads',
+    isolate: false,
+    globalSetup: ['test/support/global-setup.ts'],
+    include: [
+      'test/components/*.test.ts',
+      // All that leans on the database, on another PostgreSQL than the one that Bureau brings.
+      'test/{migrations,schema,sql}.test.ts',
+      'src/modules/{checkout,crm,documents,identity,orders}/**/*.test.ts',
+    ],
+    testTimeout: 30_000,
+    hookTimeout: 30_000,
+  },
+})
