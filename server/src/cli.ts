@@ -5,7 +5,13 @@ import { printBanner } from './demo/banner.ts'
 import { prepareBusiness } from './demo/prepare-business.ts'
 import { seedBusiness } from './demo/seed-business.ts'
 import { describeApi } from './http/openapi.ts'
-import { isPortTaken, productVersion, readyDatabase, openProcess } from './main.ts'
+import {
+  documentsDirectory,
+  isPortTaken,
+  productVersion,
+  readyDatabase,
+  openProcess,
+} from './main.ts'
 import { modules } from './modules/index.ts'
 import { sqlStateOf } from './platform/database.ts'
 import { EmbeddedDatabaseError } from './platform/embedded-database/index.ts'
@@ -101,10 +107,13 @@ function takesRealMoney({ stripeSecretKey = '' }: Config): boolean {
 async function reset(config: Config, words: readonly string[]): Promise<void> {
   if (config.production) throw new Refusal('A business in production is not emptied.')
   if (!words.includes('--yes')) {
-    throw new Refusal('This deletes every order, customer and case: reset --yes means it.')
+    throw new Refusal(
+      'This deletes every order, customer, case and document: reset --yes means it.',
+    )
   }
   await eraseDatabase(config, tellProgress)
   await rm(path.join(config.dataDir, 'stripe-sandbox.jsonl'), { force: true })
+  await rm(documentsDirectory(config), { recursive: true, force: true })
   const database = await readyDatabase(config, tellProgress)
   await database.stop()
   console.log('The business is empty.')

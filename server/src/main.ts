@@ -219,7 +219,7 @@ async function openPorts(config: Config, opened: OpenedSoFar): Promise<Ports> {
     limits: createLimits(db, { scale: config.rateLimitScale, processes: 1, clock: systemClock }),
     invalidation: await startInvalidation({ directUrl: database.directUrl, log }),
     mail: openMailbox(config, progress),
-    files: await openFileStore({ directory: path.join(config.dataDir, 'documents') }),
+    files: await openFileStore({ directory: documentsDirectory(config) }),
     scanner: config.clamdUrl === undefined ? null : openScanner({ url: config.clamdUrl }),
     log,
   }
@@ -231,6 +231,11 @@ function openMailbox(config: Config, progress: Progress): Mail {
   if (config.smtpUrl !== undefined) return openMail({ url: config.smtpUrl, sender })
   if (config.production) return keepMail(sender)
   return keepMail(sender, ({ to, subject, url }) => progress(`${subject} (${to}): ${url}`))
+}
+
+/** The bytes of the documents, which belong to the rows of this database. */
+export function documentsDirectory({ dataDir }: Config): string {
+  return path.join(dataDir, 'documents')
 }
 
 function openProvider(config: Config, sandbox: Sandbox | undefined): StripePort {

@@ -1,7 +1,9 @@
 import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
+import { readdir } from 'node:fs/promises'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
+import path from 'node:path'
 import pg from 'pg'
 import { afterAll, afterEach, beforeAll, describe, expect, inject, test, vi } from 'vitest'
 import { withDatabase } from './support/global-setup.ts'
@@ -215,7 +217,7 @@ describe('reset', () => {
   afterEach(cleanUp, startTimeoutMs)
 
   test(
-    'empties the embedded database and the sandbox, and the next start begins anew',
+    'empties the embedded database, the documents and the sandbox, and the next start begins anew',
     async () => {
       const dataDir = await makeFolder()
       const before = await startBureau({ DATA_DIR: dataDir })
@@ -226,7 +228,10 @@ describe('reset', () => {
         code: 1,
         output: expect.stringContaining('reset --yes means it'),
       })
+      const documents = path.join(dataDir, 'documents')
+      expect((await readdir(path.join(documents, 'kept'))).length).toBeGreaterThan(0)
       const reset = await runToEnd('reset', { DATA_DIR: dataDir }, ['--yes'])
+      await expect(readdir(documents)).rejects.toThrow('ENOENT')
       expect([reset.code, reset.output]).toEqual([0, expect.stringContaining('is empty')])
 
       const after = await startBureau({ DATA_DIR: dataDir })
