@@ -252,6 +252,12 @@ create table idempotency_keys (
 );
 CREATE INDEX idempotency_keys_created_at ON idempotency_keys USING btree (created_at);
 
+create table job_processes (
+  id text collate "C" not null,
+  seen_at timestamp with time zone not null,
+  constraint job_processes_pkey PRIMARY KEY (id)
+);
+
 create table mail_tokens (
   user_id text collate "C" not null,
   id text collate "C" not null,

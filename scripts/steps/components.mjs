@@ -24,11 +24,11 @@ export async function command(args) {
 }
 
 async function runAgainstComponents(args) {
+  const programs = await providePrograms()
   // What has been begun hears that we exit and ends with us; of a signal it would not hear.
   const interrupt = () => process.exit(130)
   const signals = ['SIGINT', 'SIGTERM', 'SIGHUP']
   for (const signal of signals) process.on(signal, interrupt)
-  const programs = await providePrograms()
   const folder = mkdtempSync(join(tmpdir(), 'bureau-components-'))
   const remove = () => rmSync(folder, { recursive: true, force: true })
   process.once('exit', remove)

@@ -15,7 +15,7 @@ import type { Db, Pool } from './platform/database.ts'
 import { pruneErrors, type ErrorPlace, type ErrorReports } from './platform/error-reports.ts'
 import { createEventRegistry, type EventRegistry } from './platform/events.ts'
 import { createInstruments, type Instruments } from './platform/instruments.ts'
-import { defineJob, pruneJobQueues, type Job } from './platform/jobs.ts'
+import { defineJob, pruneJobQueues, requestIdOf, type Job } from './platform/jobs.ts'
 import { pruneLimits } from './platform/limits.ts'
 import { findEvent } from './platform/outbox.ts'
 import { createSubjects } from './platform/subjects.ts'
@@ -148,7 +148,7 @@ function tasksOf(events: EventRegistry, contextFor: ContextFor): TaskList {
         const { rootId, eventId } = payload as { rootId: string; eventId: string }
         const ctx = contextFor(
           { kind: 'system', task: listener.name },
-          { requestId: `job-${helpers.job.id}`, address: undefined, lease: null },
+          { requestId: requestIdOf(helpers.job.id), address: undefined, lease: null },
         )
         await reportingFailure(
           ctx.instruments.errorReports,

@@ -1,4 +1,9 @@
-import { createReader, mebibyte, type Environment } from './config/environment.ts'
+import {
+  createReader,
+  mebibyte,
+  type Environment,
+  type EnvironmentReader,
+} from './config/environment.ts'
 import { isCurrency } from './kernel/money.ts'
 
 /**
@@ -150,6 +155,32 @@ export function readConfig(environment: Environment = process.env): Config {
     stripePublishableKey: read.text('STRIPE_PUBLISHABLE_KEY'),
     stripeWebhookSecrets: read.list('STRIPE_WEBHOOK_SECRET'),
     stripeApiBase: read.origin('STRIPE_API_BASE'),
+    ...readMailAndDocuments(read),
+    allowedOrigins: read.origins('ALLOWED_ORIGINS'),
+    trustProxy: read.networks('TRUST_PROXY'),
+    rateLimitScale: read.positive('RATE_LIMIT_SCALE', 1),
+    metricsToken: read.text('METRICS_TOKEN'),
+    logLevel: read.choice('LOG_LEVEL', ['debug', 'info', 'warn', 'error', 'silent'], 'info'),
+    errorDetail: read.flag('ERROR_DETAIL', !production),
+  }
+  problems.push(...contradictions(config))
+  if (problems.length > 0) throw new ConfigError(problems)
+  return Object.freeze(config)
+}
+
+type MailAndDocuments = Pick<
+  Config,
+  | 'smtpUrl'
+  | 'mailFrom'
+  | 'uploadMaxBytes'
+  | 'customerQuotaBytes'
+  | 'storageQuotaBytes'
+  | 'clamdUrl'
+>
+
+/** What goes out to people, and what comes in from them. */
+function readMailAndDocuments(read: EnvironmentReader<VariableName>): MailAndDocuments {
+  return {
     smtpUrl: read.address('SMTP_URL', {
       schemes: ['smtp:', 'smtps:'],
       example: 'smtp://user:password@host:587',
@@ -165,16 +196,7 @@ export function readConfig(environment: Environment = process.env): Config {
       schemes: ['tcp:', 'unix:'],
       example: 'tcp://127.0.0.1:3310',
     }),
-    allowedOrigins: read.origins('ALLOWED_ORIGINS'),
-    trustProxy: read.networks('TRUST_PROXY'),
-    rateLimitScale: read.positive('RATE_LIMIT_SCALE', 1),
-    metricsToken: read.text('METRICS_TOKEN'),
-    logLevel: read.choice('LOG_LEVEL', ['debug', 'info', 'warn', 'error', 'silent'], 'info'),
-    errorDetail: read.flag('ERROR_DETAIL', !production),
   }
-  problems.push(...contradictions(config))
-  if (problems.length > 0) throw new ConfigError(problems)
-  return Object.freeze(config)
 }
 
 /** What is fine alone and wrong together. */

@@ -11,7 +11,7 @@ import { startEmbeddedDatabase } from './platform/embedded-database/index.ts'
 import { openFileStore } from './platform/files.ts'
 import { startInvalidation } from './platform/invalidation.ts'
 import { keepJobProcess } from './platform/job-processes.ts'
-import { startJobs } from './platform/jobs.ts'
+import { requestIdOf, startJobs } from './platform/jobs.ts'
 import { createLimits } from './platform/limits.ts'
 import { createLogger, type Logger } from './platform/log.ts'
 import { keepMail, openMail, readSender, type Mail } from './platform/mail.ts'
@@ -143,7 +143,7 @@ async function assemble(
         directUrl: database.directUrl,
         tasks: app.tasks,
         jobs: app.jobs,
-        contextFor: (task, jobId) => contextFor(task, `job-${jobId}`),
+        contextFor: (task, jobId) => contextFor(task, requestIdOf(jobId)),
         log,
       })
       stops.push(keepJobProcess({ db, log }, jobs.id).stop)

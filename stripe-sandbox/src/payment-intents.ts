@@ -92,6 +92,8 @@ export function updatePaymentIntent(
     amount,
     currency,
     customer: values.customer ?? intent.customer,
+    // Stripe: "It will be cleared if the PaymentIntent is later updated for any reason."
+    last_payment_error: null,
     metadata,
     payment_method: chooseMethod(context, { ...intent, payment_method_types: types }, method),
     payment_method_types: types,

@@ -116,6 +116,20 @@ describe('cards that are declined', () => {
   })
 })
 
+describe('an intent that is updated', () => {
+  it.each(['pm_card_chargeDeclined', 'pm_card_authenticationRequired'])(
+    'forgets what its last card came to (%s)',
+    async (card) => {
+      const { id } = await stripe.paymentIntents.create(CARD_PAYMENT)
+      const tried = { payment_method: card, return_url: 'https://shop.example/back' }
+      await stripe.paymentIntents.confirm(id, tried).catch(() => undefined)
+      const updated = await stripe.paymentIntents.update(id, { amount: 2000 })
+      expect(updated).toMatchObject({ amount: 2000, last_payment_error: null, next_action: null })
+      expect(updated.status).toMatch(/^requires_(payment_method|confirmation)$/)
+    },
+  )
+})
+
 describe('cards that ask for authentication', () => {
   it('gives a page to go to, and pays when the customer completes it there', async () => {
     const waiting = await pay('pm_card_authenticationRequired', {

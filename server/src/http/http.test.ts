@@ -326,6 +326,21 @@ describe('what comes in', () => {
     )
     expect(reply).toMatch(/^HTTP\/1\.1 400 /)
   })
+
+  test.each([
+    ['what is no HTTP', 'this is no HTTP\r\n\r\n'],
+    ['a length and chunks', `Host: a\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n`],
+    ['headers of 100 KB', `Host: a\r\nX-A: ${'b'.repeat(100_000)}\r\n\r\n`],
+  ])('400 as a problem document for %s', async (_what, rest) => {
+    const begin = rest.startsWith('Host') ? 'GET /api/things HTTP/1.1\r\n' : ''
+    const [head = '', body = ''] = (await served.raw(begin + rest)).split('\r\n\r\n')
+    expect(head).toMatch(/^HTTP\/1\.1 400 Bad Request\r\n/)
+    expect(head).toContain('Content-Type: application/problem+json')
+    expect(head).toContain('Cache-Control: no-store')
+    const { code, status, requestId } = JSON.parse(body) as Record<string, unknown>
+    expect([code, status]).toEqual(['malformed_request', 400])
+    expect(head).toContain(`X-Request-Id: ${String(requestId)}`)
+  })
 })
 
 describe('who calls', () => {

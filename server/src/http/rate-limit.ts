@@ -8,6 +8,7 @@ import {
   type Limits,
   type LimitVerdict,
 } from '../platform/limits.ts'
+import { hasToken } from './request-headers.ts'
 
 /** What the limits need to know of a route: it stands in the route's `config`. */
 export interface LimitedRoute {
@@ -47,26 +48,24 @@ export function limitRequests(app: FastifyInstance, limits: Limits): void {
   })
 }
 
-/** Counts a request whose address cannot be read: it reaches no hook. */
-export function limitUnreadable(
-  limits: Limits,
-  { request, reply }: Exchange,
-): AppError | undefined {
+/** Counts what is refused before any route could count it; gives the 429 where it is too many. */
+export function limitRefused(limits: Limits, { request, reply }: Exchange): AppError | undefined {
   return refusalOf('default', limits.here.spend('default', request.ip), reply)
 }
 
 /**
  * Tells who calls, and counts the call by account: an office of thirty behind one address does not
- * share what is there for one. Bad tokens are counted by address. Throws 401 and 429.
+ * share what is there for one. Bad tokens are counted by address, and 429 instead of 401 once they
+ * are too many; whoever is signed in is not locked out by them. Throws 401 and 429.
  */
 export async function identify(
   limits: Limits,
   { request, reply, route }: Exchange & { readonly route: LimitedRoute },
   authenticate: () => Actor | Promise<Actor>,
 ): Promise<Actor> {
-  if (!hasToken(request)) return await authenticate()
-  const failed = limits.here.look('failedToken', request.ip)
-  if (failed.remaining === 0) settle('failedToken', { ...failed, allowed: false }, reply)
+  if (!hasToken(request.headers)) return await authenticate()
+  // Anybody can write down an order's token, and looking at it costs a statement.
+  if (request.headers['x-order-token'] !== undefined) refuseSpentAddress(limits, { request, reply })
   try {
     const actor = await authenticate()
     if (goesByAccount(route)) {
@@ -109,7 +108,8 @@ type Limit = (request: FastifyRequest, reply: FastifyReply, done: (error?: Error
 function limitRoute(limits: Limits, route: LimitedRoute = {}): Limit {
   const limit = limitBy(limits, route.limit ?? 'default')
   if (!goesByAccount(route)) return limit
-  return (request, reply, done) => (hasToken(request) ? done() : limit(request, reply, done))
+  return (request, reply, done) =>
+    hasToken(request.headers) ? done() : limit(request, reply, done)
 }
 
 function limitBy(limits: Limits, name: LimitPolicyName): Limit {
@@ -124,6 +124,12 @@ function limitBy(limits: Limits, name: LimitPolicyName): Limit {
       .then((verdict) => done(refusalOf(name, verdict, reply)))
       .catch(done)
   }
+}
+
+/** Throws 429 where too many tokens from there were no good. */
+function refuseSpentAddress(limits: Limits, { request, reply }: Exchange): void {
+  const failed = limits.here.look('failedToken', request.ip)
+  if (failed.remaining === 0) settle('failedToken', { ...failed, allowed: false }, reply)
 }
 
 /** Throws 429 with `Retry-After` where there was no point left. */
@@ -144,10 +150,6 @@ function refusalOf(
 
 function goesByAccount({ limit, identifies }: LimitedRoute): boolean {
   return identifies === true && limit === undefined
-}
-
-function hasToken({ headers }: FastifyRequest): boolean {
-  return headers.authorization !== undefined || headers['x-order-token'] !== undefined
 }
 
 /** Whose calls are counted together: those of a login, or of everybody who holds an order's token. */

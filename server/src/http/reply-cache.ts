@@ -6,9 +6,12 @@ import {
   type Invalidation,
   type InvalidationTopic,
 } from '../platform/invalidation.ts'
+import type { LimitPolicyName } from '../platform/limits.ts'
 import type { FigureSource } from '../platform/metrics.ts'
 import { matchesNoneMatch } from './conditional.ts'
+import type { Endpoint } from './endpoint.ts'
 import { sharedCacheControl } from './reply-headers.ts'
+import { hasToken } from './request-headers.ts'
 
 /** A reply to nobody in particular, as it goes on the wire. */
 export interface PublicReply {
@@ -17,6 +20,8 @@ export interface PublicReply {
   readonly tag: string
   /** The path of its endpoint, with the names of its parameters. */
   readonly route: string
+  /** What asking for it is counted by. */
+  readonly policy: LimitPolicyName
 }
 
 /** Public replies by address: made once, and kept until something changes that they show. */
@@ -84,17 +89,17 @@ export function figuresOfReplies(replies: ReplyCache): FigureSource {
 
 /** Whoever sends a token gets a reply of their own. */
 export function isForAnybody({ headers }: FastifyRequest): boolean {
-  return headers.authorization === undefined && headers['x-order-token'] === undefined
+  return !hasToken(headers)
 }
 
 /** `tag` where the reply has one already, such as that of a version. */
 export function toPublicReply(
-  text: string,
-  { route, tag }: { route: string; tag: string | undefined },
+  { path, contract }: Endpoint,
+  { text, tag }: { text: string; tag: string | undefined },
 ): PublicReply {
   const bytes = Buffer.from(text)
   const hash = (): string => `"${createHash('sha256').update(bytes).digest('base64url')}"`
-  return { bytes, route, tag: tag ?? hash() }
+  return { bytes, tag: tag ?? hash(), route: path, policy: contract.limit ?? 'default' }
 }
 
 export function sendPublicReply(
@@ -118,11 +123,12 @@ export function allowSharedCaches(request: FastifyRequest, reply: FastifyReply):
 
 /**
  * The address with its parameters in order: none comes twice, or it had been refused. Only what was
- * answered once has an entry, so that odd spellings find nothing and are made anew.
+ * answered once has an entry, so that odd spellings find nothing and are made anew. After a `#`,
+ * which no browser sends, parameters begin without a `?`: such an address stays as it is.
  */
 function keyOf(url: string): string {
   const start = url.indexOf('?')
-  if (start < 0 || !url.includes('&', start)) return url
+  if (start < 0 || !url.includes('&', start) || url.includes('#')) return url
   const parameters = url.slice(start + 1).split('&')
   return `${url.slice(0, start)}?${parameters.toSorted().join('&')}`
 }

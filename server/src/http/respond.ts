@@ -68,8 +68,7 @@ async function respondToAnybody(
   const made = await options.replies.get(request, async () => {
     const { body, headers } = await produce(served, ctx, { request, reply })
     const serialize = reply.getSerializationFunction('200') ?? JSON.stringify
-    const { path: route } = served.endpoint
-    return toPublicReply(serialize(body), { route, tag: headers['ETag'] })
+    return toPublicReply(served.endpoint, { text: serialize(body), tag: headers['ETag'] })
   })
   // The deadline may have answered before.
   if (!reply.sent) sendPublicReply(made, request, reply)

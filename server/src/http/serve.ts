@@ -1,13 +1,7 @@
 import cookiePlugin from '@fastify/cookie'
 import corsPlugin from '@fastify/cors'
-import fastify, {
-  LogController,
-  type FastifyInstance,
-  type FastifyReply,
-  type FastifyRequest,
-  type onRequestHookHandler,
-} from 'fastify'
-import { malformedRequest, methodNotAllowed, notAcceptable, notFound } from '../kernel/errors.ts'
+import fastify, { LogController, type FastifyInstance, type onRequestHookHandler } from 'fastify'
+import { methodNotAllowed } from '../kernel/errors.ts'
 import { newId } from '../kernel/id.ts'
 import type { Actor, AppContext, Origin } from '../platform/context.ts'
 import type { Clock } from '../platform/clock.ts'
@@ -16,24 +10,29 @@ import type { Limits } from '../platform/limits.ts'
 import type { Logger } from '../platform/log.ts'
 import { authenticate, authorize, takesMetricsToken, type Authenticator } from './access.ts'
 import { answerFirst } from './answer-first.ts'
+import { cutSlowBody, hasBody } from './body-guard.ts'
 import { compileEndpoint, type ServedEndpoint } from './compile.ts'
-import type { Endpoint } from './endpoint.ts'
-import { respond, type RespondOptions } from './respond.ts'
-import { toAppError, toProblem } from './problem.ts'
-import { cutSlowBody, hasBody, lingerBriefly } from './body-guard.ts'
 import { sendsFile } from './download.ts'
+import type { Endpoint } from './endpoint.ts'
+import { answerFailure, answerFailures, answerUnreadable } from './failures.ts'
 import { parseJsonBody } from './json-body.ts'
 import { readForms, receiveForm, transferTimeoutMs, type UploadPace } from './multipart.ts'
 import {
   identify,
   limitPreflights,
+  limitRefused,
   limitRequests,
-  limitUnreadable,
-  refusalHeaders,
   type LimitedRoute,
 } from './rate-limit.ts'
 import { isForAnybody, type ReplyCache } from './reply-cache.ts'
 import { constantHeaders, corsReplyHeaders, corsRequestHeaders } from './reply-headers.ts'
+import {
+  findAmbiguity,
+  readRequestId,
+  refuseUnreadableReply,
+  takesJson,
+} from './request-headers.ts'
+import { respond, type RespondOptions } from './respond.ts'
 import { watchRequest, watchRequests } from './watch-requests.ts'
 
 export interface ServeOptions {
@@ -70,7 +69,7 @@ const methods = ['GET', 'POST', 'PUT', 'PATCH', 'DELETE'] as const
 
 /** Mounts the table of endpoints; everything that each request has in common stands here once. */
 export async function serve(options: ServeOptions): Promise<FastifyInstance> {
-  const { endpoints, settings } = options
+  const { endpoints, settings, limits } = options
   const app = createFastify(options)
   watchRequests(app, options)
   // Before any plugin, whose own routes would fail in the framework's words.
@@ -79,7 +78,7 @@ export async function serve(options: ServeOptions): Promise<FastifyInstance> {
     reply.headers(constantHeaders).header('X-Request-Id', request.id)
     done()
   })
-  limitPreflights(app, options.limits)
+  limitPreflights(app, limits)
   await app.register(cookiePlugin)
   await app.register(corsPlugin, {
     origin: [...settings.allowedOrigins],
@@ -91,24 +90,14 @@ export async function serve(options: ServeOptions): Promise<FastifyInstance> {
     strictPreflight: false,
   })
   readBodies(app)
-  app.addHook('onRequest', async (request) => {
-    refuseAmbiguousRequest(request)
+  app.addHook('onRequest', (request, reply, done) => {
+    const ambiguity = findAmbiguity(request.raw)
+    if (ambiguity) return done(limitRefused(limits, { request, reply }) ?? ambiguity)
     if (hasBody(request.raw) && !request.routeOptions.config.isForm) cutSlowBody(request.raw)
+    done()
   })
-  limitRequests(app, options.limits)
-  const mountAll = (app: FastifyInstance, some: readonly Endpoint[]): void => {
-    for (const endpoint of some) mount(app, compileEndpoint(endpoint), options)
-  }
-  const takesForm = ({ contract }: Endpoint): boolean => contract.upload !== undefined
-  mountAll(
-    app,
-    endpoints.filter((one) => !takesForm(one)),
-  )
-  // Apart, because these read forms and nothing else, and the others read no forms.
-  await app.register(async (app) => {
-    await readForms(app)
-    mountAll(app, endpoints.filter(takesForm))
-  })
+  limitRequests(app, limits)
+  await mountEndpoints(app, options)
   mountRefusedMethods(app, endpoints)
   answerFirst(app.server, options)
   return app
@@ -126,8 +115,11 @@ export async function closeServer(
   withinMs: number = finishWithinMs,
 ): Promise<void> {
   const deadline = setTimeout(() => app.server.closeAllConnections(), withinMs)
-  await app.close()
-  clearTimeout(deadline)
+  try {
+    await app.close()
+  } finally {
+    clearTimeout(deadline)
+  }
 }
 
 function createFastify(options: ServeOptions): FastifyInstance {
@@ -139,7 +131,7 @@ function createFastify(options: ServeOptions): FastifyInstance {
     childLoggerFactory: (logger) => logger,
     bodyLimit: bodyLimitBytes,
     trustProxy: settings.trustProxy,
-    genReqId: (request) => readRequestId(request.headers['x-request-id'], clock),
+    genReqId: (request) => readRequestId(request.headers, clock),
     handlerTimeout: settings.requestTimeoutMs,
     // Of a request with a file in it; other bodies have much less (body-guard.ts).
     requestTimeout: transferTimeoutMs,
@@ -152,9 +144,11 @@ function createFastify(options: ServeOptions): FastifyInstance {
     frameworkErrors: (error, request, reply) => {
       watchRequest(options, request, reply)
       reply.headers(constantHeaders).header('X-Request-Id', request.id)
-      const refusal = limitUnreadable(options.limits, { request, reply })
+      const refusal = limitRefused(options.limits, { request, reply })
       answerFailure(refusal ?? error, { request, reply, options })
     },
+    clientErrorHandler: (error, socket) =>
+      answerUnreadable(error, { socket, id: newId('req', clock()) }),
     // Node looks for slow clients only every 30 s unless told otherwise.
     http: { connectionsCheckingInterval: 2000, headersTimeout: 20_000 },
   }) as unknown as FastifyInstance
@@ -175,6 +169,20 @@ function readBodies(app: FastifyInstance): void {
   })
 }
 
+async function mountEndpoints(app: FastifyInstance, options: ServeOptions): Promise<void> {
+  const { endpoints } = options
+  for (const endpoint of endpoints) {
+    if (!endpoint.contract.upload) mount(app, compileEndpoint(endpoint), options)
+  }
+  // Apart, because these read forms and nothing else, and the others read no forms.
+  await app.register(async (forms) => {
+    await readForms(forms)
+    for (const endpoint of endpoints) {
+      if (endpoint.contract.upload) mount(forms, compileEndpoint(endpoint), options)
+    }
+  })
+}
+
 function mount(app: FastifyInstance, served: ServedEndpoint, options: ServeOptions): void {
   const { method, path, contract } = served.endpoint
   const { settings } = options
@@ -190,15 +198,15 @@ function mount(app: FastifyInstance, served: ServedEndpoint, options: ServeOptio
     onRequest: [
       ...(contract.cache === 'public' ? [answerFromMemory(options.replies)] : []),
       async (request, reply) => {
-        if (!sendsFile(contract)) refuseUnreadableReply(request, contract.alsoProduces)
         const actor = await identify(options.limits, { request, reply, route }, () =>
           authenticate(options.authenticator, {
             authorization: request.headers.authorization,
-            orderToken: headerOf(request, 'x-order-token'),
+            orderToken: request.headers['x-order-token']?.toString(),
             metricsToken: takesMetricsToken(contract.access) ? settings.metricsToken : undefined,
           }),
         )
         authorize(actor, contract.access, 'signature' in (request.query as object))
+        if (!sendsFile(contract)) refuseUnreadableReply(request.headers, contract.alsoProduces)
         request.actor = actor
       },
     ],
@@ -225,7 +233,8 @@ function mount(app: FastifyInstance, served: ServedEndpoint, options: ServeOptio
 /** A hook without a promise, because most requests of a shop's visitors end here. */
 function answerFromMemory(replies: ReplyCache): onRequestHookHandler {
   return (request, reply, done) => {
-    const isAnswered = isForAnybody(request) && takesJson(request) && replies.answer(request, reply)
+    const isAnswered =
+      isForAnybody(request) && takesJson(request.headers) && replies.answer(request, reply)
     if (!isAnswered) done()
   }
 }
@@ -262,87 +271,4 @@ function mountRefusedMethods(app: FastifyInstance, endpoints: readonly Endpoint[
       handler: async () => undefined,
     })
   }
-}
-
-function answerFailures(app: FastifyInstance, options: ServeOptions): void {
-  app.setErrorHandler(async (error, request, reply) => {
-    answerFailure(error, { request, reply, options })
-    return await reply
-  })
-  app.setNotFoundHandler(async () => {
-    throw notFound({ detail: 'There is nothing at this address.' })
-  })
-}
-
-interface FailedExchange {
-  readonly request: FastifyRequest
-  readonly reply: FastifyReply
-  readonly options: ServeOptions
-}
-
-function answerFailure(error: unknown, { request, reply, options }: FailedExchange): void {
-  const { log, settings, instruments } = options
-  const known = toAppError(error)
-  if (!known) {
-    log.error({ err: error, requestId: request.id }, 'unexpected error')
-    const place = `${request.method} ${request.routeOptions.url ?? 'unmatched'}`
-    instruments.errorReports.report(error, { kind: 'request', place, requestId: request.id })
-  } else if (known.status >= 500) {
-    log.warn({ err: known, facts: known.facts, requestId: request.id }, known.message)
-  }
-  const { url, id } = request
-  const problem = toProblem(error, { url, id, showDetail: settings.errorDetail })
-  if (known?.retryAfterSeconds !== undefined) {
-    reply.header('Retry-After', known.retryAfterSeconds)
-  }
-  reply.headers((known && refusalHeaders(known)) ?? {})
-  if (problem.status === 401) reply.header('WWW-Authenticate', 'Bearer')
-  lingerBriefly(request.raw)
-  reply
-    .code(problem.status)
-    .header('Cache-Control', 'no-store')
-    .type('application/problem+json')
-    .serializer(JSON.stringify)
-    .send(problem)
-}
-
-/** Two Host headers, or two tokens at once, could mean different things to different readers. */
-function refuseAmbiguousRequest({ raw }: FastifyRequest): void {
-  const names = raw.rawHeaders.filter((_, index) => index % 2 === 0)
-  const count = (name: string): number =>
-    names.filter((one) => one.length === name.length && one.toLowerCase() === name).length
-  if (count('host') > 1) throw malformedRequest({ detail: 'There are two Host headers.' })
-  if (count('authorization') > 1) {
-    throw malformedRequest({ detail: 'There are two Authorization headers.' })
-  }
-  if (count('authorization') + count('x-order-token') > 1) {
-    throw malformedRequest({ detail: 'There are two tokens: send the one that you act with.' })
-  }
-}
-
-const readableTypes = /\*\/\*|application\/\*|application\/([a-z.-]+\+)?json/i
-
-function takesJson({ headers: { accept } }: FastifyRequest): boolean {
-  return accept === undefined || readableTypes.test(accept)
-}
-
-function refuseUnreadableReply(request: FastifyRequest, also: readonly string[] = []): void {
-  if (takesJson(request)) return
-  const { accept = '' } = request.headers
-  const isReadable = also.some((type) => {
-    const [family = ''] = type.split('/')
-    return accept.includes(type) || accept.includes(`${family}/*`)
-  })
-  if (!isReadable) throw notAcceptable()
-}
-
-function readRequestId(header: string | string[] | undefined, clock: Clock): string {
-  return typeof header === 'string' && /^[\w.:-]{1,100}$/.test(header)
-    ? header
-    : newId('req', clock())
-}
-
-function headerOf(request: FastifyRequest, name: string): string | undefined {
-  const value = request.headers[name]
-  return Array.isArray(value) ? value[0] : value
 }

@@ -116,8 +116,14 @@ describe('the log of requests', () => {
     )
     await expect.poll(() => app.app.instruments.metrics.process().activeRequests).toBe(1)
     socket.destroy()
-    expect(await requestLine('gone')).toMatchObject({ aborted: true })
+    const line = await requestLine('gone')
+    expect(line).toMatchObject({ route: '/api/auth/login', aborted: true })
+    // It was told nothing: a status that nobody saw would count as a good reply.
+    expect(line).not.toHaveProperty('status')
     expect(app.app.instruments.metrics.process().activeRequests).toBe(0)
+    const { body } = await app.request('GET /api/system/metrics', { token: secrets.scraper })
+    const series = '{http_request_method="POST",http_route="/api/auth/login"}'
+    expect(body).toContain(`http_server_request_duration_seconds_count${series} 1\n`)
   })
 
   test('of replies from the cache one in a hundred, and all are counted', async () => {
@@ -141,6 +147,16 @@ describe('the log of requests', () => {
 })
 
 describe('secrets', () => {
+  test('are looked for in a time that no text makes long', () => {
+    const mark = written.length
+    const startedAt = performance.now()
+    for (const part of ['-eyJaaaaaaaa', 'aa_secret_', '://a:', '4 4-', 'Bearer ', 'sk_live_a']) {
+      app.ports.log.warn({ note: part.repeat(Math.ceil(300_000 / part.length)) }, '://')
+    }
+    expect(performance.now() - startedAt).toBeLessThan(3000)
+    expect(written.length - mark).toBeGreaterThan(1_000_000)
+  })
+
   test('stand in no line, whatever is sent and whatever goes wrong', async () => {
     const mark = written.length
     const { password, bearer, orderToken, cookie, card, spacedCard, clientSecret } = secrets

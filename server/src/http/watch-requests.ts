@@ -2,6 +2,7 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import type { Actor } from '../platform/context.ts'
 import type { Instruments } from '../platform/instruments.ts'
 import type { Logger } from '../platform/log.ts'
+import type { EndedRequest } from '../platform/metrics.ts'
 
 declare module 'fastify' {
   interface FastifyRequest {
@@ -34,31 +35,51 @@ export function watchRequest(
   reply.raw.once('close', () => endRequest(watch, request, reply))
 }
 
-function endRequest(
+function endRequest(watch: RequestWatch, request: FastifyRequest, reply: FastifyReply): void {
+  if (reply.hasHeader('idempotent-replayed')) watch.instruments.metrics.replyRepeated()
+  recordRequest(watch, {
+    requestId: request.id,
+    traceId: traceIdOf(request),
+    method: request.method,
+    route: request.routeOptions.url,
+    // What nobody was told is no status, whatever the framework has as its default.
+    status: reply.raw.headersSent ? reply.statusCode : undefined,
+    durationMs: reply.elapsedTime,
+    actor: actorIdOf(request.actor),
+    isAborted: !reply.raw.writableFinished,
+    isFromCache: request.servedFromCache === true,
+  })
+}
+
+/** One request that is over, by whichever way it was answered. */
+export interface RequestRecord extends EndedRequest {
+  readonly requestId: string
+  readonly traceId?: string | undefined
+  readonly actor?: string | undefined
+  /** The client went away before it had all of its reply. */
+  readonly isAborted?: boolean
+  readonly isFromCache: boolean
+}
+
+/** Counts a request and writes its line; of those that the cache answers, one in a hundred. */
+export function recordRequest(
   { log, instruments: { metrics } }: RequestWatch,
-  request: FastifyRequest,
-  reply: FastifyReply,
+  record: RequestRecord,
 ): void {
-  const { method } = request
-  const route = request.routeOptions.url
-  const status = reply.statusCode
-  metrics.requestEnded({ method, route, status, durationMs: reply.elapsedTime })
-  if (reply.hasHeader('idempotent-replayed')) metrics.replyRepeated()
-  if (request.servedFromCache === true) {
-    const hits = metrics.replyFromCache()
-    if (hits % loggedOneIn !== 1) return
-  }
+  metrics.requestEnded(record)
+  const { requestId, traceId, method, route, status, actor, isAborted, isFromCache } = record
+  if (isFromCache && metrics.replyFromCache() % loggedOneIn !== 1) return
   log.info(
     {
-      requestId: request.id,
-      traceId: traceIdOf(request),
+      requestId,
+      traceId,
       method,
       route: route ?? 'unmatched',
       status,
-      durationMs: Math.round(reply.elapsedTime * 100) / 100,
-      actor: actorIdOf(request.actor),
-      ...(reply.raw.writableFinished ? {} : { aborted: true }),
-      ...(request.servedFromCache === true ? { loggedOneIn } : {}),
+      durationMs: Math.round(record.durationMs * 100) / 100,
+      actor,
+      ...(isAborted ? { aborted: true } : {}),
+      ...(isFromCache ? { loggedOneIn } : {}),
     },
     'request',
   )

@@ -1,10 +1,12 @@
 /**
  * Who stands behind an address, for counting: an IPv4 address itself, of an IPv6 address the
- * network of 64 bits, because one party has all of it (RFC 6177). IPv4 written as IPv6 is IPv4.
- * What is no address, such as an account, is itself.
+ * network of 64 bits, because one party has all of it (RFC 6177). IPv4 written as IPv6 is IPv4, and
+ * a port that a proxy wrote behind an address is nobody's. What is no address, such as an account,
+ * is itself.
  */
-export function partyOf(address: string): string {
-  if (!address.includes(':')) return address
+export function partyOf(text: string): string {
+  if (!text.includes(':')) return text
+  const address = text.replace(portBehind, '$1$2')
   const groups = groupsOf(address)
   if (!groups) return address
   const [network, high = 0, low = 0] = [groups.slice(0, 4), groups[6], groups[7]]
@@ -12,6 +14,9 @@ export function partyOf(address: string): string {
   if (isIpv4) return `${high >> 8}.${high & 255}.${low >> 8}.${low & 255}`
   return `${network.map((group) => group.toString(16)).join(':')}::/64`
 }
+
+/** `203.0.113.9:8080`, or `[2001:db8::1]` with a port or without one (RFC 7239, section 6). */
+const portBehind = /^(?:(\d{1,3}(?:\.\d{1,3}){3}):\d{1,5}|\[([^[\]]*)\](?::\d{1,5})?)$/
 
 const groupCount = 8
 

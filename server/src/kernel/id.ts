@@ -20,6 +20,7 @@ export const idPrefixes = [
   'mail',
   'rec',
   'diff',
+  'job',
   'req',
 ] as const
 export type IdPrefix = (typeof idPrefixes)[number]

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { AppError } from '../kernel/errors.ts'
 import { later, dayMs, secondMs } from '../kernel/time.ts'
 import type { Clock } from './clock.ts'
 import { sqlStateOf, type Db, type Pool } from './database.ts'
@@ -72,7 +73,9 @@ export function createErrorReports({ db, clock, log }: ErrorReportOptions): Erro
     await flushing
   }
   return {
-    report: (error, place) => keep(toGroup(error, place, clock())),
+    report: (error, place) => {
+      if (!isPartDown(error)) keep(toGroup(error, place, clock()))
+    },
     flush,
     start: () => {
       timer = setInterval(() => void flush(), flushEveryMs).unref()
@@ -86,6 +89,11 @@ export function createErrorReports({ db, clock, log }: ErrorReportOptions): Erro
       given.abort()
     },
   }
+}
+
+/** Expected, and no fault of ours: health tells of it, and the queue tries again. */
+function isPartDown(error: unknown): boolean {
+  return error instanceof AppError && error.status >= 500
 }
 
 /** One kind of error with how often it came since it was last written. */
@@ -156,9 +164,11 @@ function describeStack(error: unknown): string[] {
 }
 
 /** `at place (modules/orders/usecases/place-order:41:9)`, whether from sources or from a build. */
-function ownFrames({ stack = '' }: Error): string[] {
+function ownFrames({ stack = '', message }: Error): string[] {
   const frame = /^\s+at (?:(.+?) \()?.*\/server\/(?:src|dist)\/([\w./-]+?)\.[jt]s:(\d+:\d+)\)?$/
-  return stack.split('\n').flatMap((line) => {
+  // The message stands before the frames, and what it quotes may look like one.
+  const lines = stack.replace(message, '').split('\n')
+  return lines.flatMap((line) => {
     const [, caller = 'module', file, position] = frame.exec(line) ?? []
     return file === undefined ? [] : [`at ${caller} (${file}:${position})`.slice(-maxFrameLength)]
   })

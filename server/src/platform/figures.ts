@@ -13,7 +13,7 @@ const maxAgeMs = 5 * secondMs
 const readTimeoutMs = 2 * secondMs
 
 /** Says of the figures themselves how many are missing. */
-const failedSources: Figure = {
+export const failedSources: Figure = {
   name: 'bureau_figure_sources_failed',
   help: 'Sources of figures that did not answer; their figures are missing.',
   type: 'gauge',

@@ -100,6 +100,11 @@ describe('what is refused', () => {
     expect(await identify({ ...text(), bytes: bytes.subarray(0, 200_000) })).toBe('txt')
   })
 
+  test('a text that only spells what other kinds of file begin with', async () => {
+    expect(await identify(text('guests.txt', 'Riffat and Mzia come at eight.'))).toBe('txt')
+    expect(await identify(text('rows.csv', 'PK;name\n1;Ada\n'))).toBe('csv')
+  })
+
   test('a text is read in pieces, and a character over two of them is whole', async () => {
     const bytes = Buffer.concat([Buffer.alloc(64 * 1024 - 1, 'a'), Buffer.from('ü')])
     expect(await identify({ ...text(), bytes })).toBe('txt')

@@ -146,9 +146,11 @@ function looksLikeCode(head: Buffer): boolean {
     .toString('latin1')
     .replace(/^\u00ef\u00bb\u00bf/, '')
     .trimStart()
-  return openings.test(text) || markup.test(text)
+  return openings.test(text) || otherKinds.test(text) || markup.test(text)
 }
 
-/** A tag, a script for a shell, or the first letters of another kind of file. */
-const openings = /^(<[a-z!?/]|#!|%PDF|%!PS|GIF8|MZ|PK|RIFF|\x7fELF)/i
+/** A tag, or a script for a shell. */
+const openings = /^(<[a-z!?/]|#!)/i
+/** How other kinds of file begin, letter for letter: "Mzia" and "Riffat" are people. */
+const otherKinds = /^(%PDF|%!PS|GIF8|MZ|RIFF)/
 const markup = /<(script|html|head|body|svg|iframe|object|embed|\?php|\?xml|!doctype)\b/i

@@ -160,6 +160,7 @@ describe('list and removeAbandoned', () => {
     const names: string[] = []
     for (let index = 0; index < 25; index += 1) names.push(await keepText(`file ${index}`))
     await writeFile(path.join(directory, 'kept', names[0]!.slice(0, 2), 'stray.txt'), 'x')
+    await writeFile(path.join(directory, 'kept', '.stray'), 'x')
     const seen: string[] = []
     for (let after: string | null = null; ;) {
       const page = await files.list(after, 4)

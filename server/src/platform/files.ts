@@ -226,7 +226,8 @@ async function listKept(kept: string, after: string | null, limit: number): Prom
   const found: StoredFile[] = []
   const first = after?.slice(0, fanOut) ?? ''
   for (const folder of (await readdir(kept)).toSorted()) {
-    if (folder < first) continue
+    // What else somebody put there is not ours to look into.
+    if (folder.length !== fanOut || folder < first) continue
     for (const name of (await readdir(path.join(kept, folder))).toSorted()) {
       if (!nameForm.test(name) || (after !== null && name <= after)) continue
       const state = await stat(path.join(kept, folder, name)).catch(unlessMissing)

@@ -43,15 +43,21 @@ export async function findJob(db: Db, id: number): Promise<JobRow | undefined> {
     where jobs.id = ${id}::bigint`)
 }
 
+/** What letting a job run again changed of it. */
+export type RescheduledJob = Pick<JobRow, 'attempts' | 'runAt' | 'updatedAt'>
+
 /**
- * Lets a job run as soon as there is time, with all its tries before it again. False where it runs
- * at the moment or is gone.
+ * Lets a job run as soon as there is time, with all its tries before it again. Undefined where it
+ * runs at the moment or is gone.
  */
-export async function runJobAgain(db: Db, id: number, now: Date): Promise<boolean> {
-  const changed = await db.many<{ id: number }>(sql`
-    select id from graphile_worker.reschedule_jobs(
+export async function runJobAgain(
+  db: Db,
+  id: number,
+  now: Date,
+): Promise<RescheduledJob | undefined> {
+  return await db.maybeOne<RescheduledJob>(sql`
+    select attempts, run_at, updated_at from graphile_worker.reschedule_jobs(
       array[${id}::bigint], run_at => ${now}::timestamptz, attempts => 0)`)
-  return changed.length > 0
 }
 
 export interface JobCounts {

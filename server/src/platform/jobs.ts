@@ -1,4 +1,5 @@
 import {
+  type Job as QueuedJob,
   Logger as JobLogger,
   makeWorkerUtils,
   parseCronItems,
@@ -129,13 +130,26 @@ export async function pruneJobQueues(db: Pool): Promise<void> {
 export const silentJobLogger = new JobLogger(() => () => undefined)
 
 function jobLoggerTo(log: Logger): JobLogger {
-  return new JobLogger((scope) => (level, message, meta) => {
+  return new JobLogger(() => (level, message, meta) => {
     // The queue reports each job it runs at info; one line a failure is what an operator needs.
     const write = level === 'error' ? 'error' : level === 'warning' ? 'warn' : 'debug'
-    log[write]({ job: scope.taskIdentifier, jobId: scope.jobId, ...reasonOf(meta) }, message)
+    const { error, job } = (meta ?? {}) as QueueMeta
+    const reason = error === undefined ? {} : { err: error }
+    if (!job) return log[write](reason, message)
+    const { id, task_identifier: task, attempts, max_attempts: maxAttempts } = job
+    const told = { requestId: requestIdOf(id), jobId: id, job: task, attempts, maxAttempts }
+    // Its own sentence has the error in it a second time, with all of its stack.
+    log[write]({ ...told, ...reason }, error === undefined ? message : 'job failed')
   })
 }
 
-function reasonOf(meta: unknown): { err?: unknown } {
-  return typeof meta === 'object' && meta !== null && 'error' in meta ? { err: meta.error } : {}
+/** What the queue tells beside its sentence, as far as a line of the log needs it. */
+interface QueueMeta {
+  readonly error?: unknown
+  readonly job?: Pick<QueuedJob, 'id' | 'task_identifier' | 'attempts' | 'max_attempts'>
+}
+
+/** What a job goes by where requests go by their id: in the log, in events, in error reports. */
+export function requestIdOf(jobId: string): string {
+  return `job-${jobId}`
 }

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { cloneDatabase, type TestDatabase } from '../../test/support/database.ts'
+import { eventually } from '../../test/support/eventually.ts'
 import { AppError } from '../kernel/errors.ts'
 import { openPool, type Pool } from './database.ts'
 import { createLimits, limitPolicies, maxWindowsHere, pruneLimits, type Limits } from './limits.ts'
@@ -168,5 +169,38 @@ describe('what PostgreSQL counts', () => {
     expect(await pruneLimits(db, now)).toBe(1)
     advance(45 * 60_000)
     expect(await pruneLimits(db, now)).toBe(1)
+  })
+
+  test('is forgotten whole, however much of it has ended', async () => {
+    await db.driver.query(
+      `insert into rate_limits (key, hits, expires_at)
+      select 'loginByAccount:' || number, 1, $1 from generate_series(1, 45000) as number`,
+      [now],
+    )
+    expect(await pruneLimits(db, now)).toBe(45_000)
+  })
+
+  test('is kept where a new window begins while old ones are forgotten', async () => {
+    await limits.spend('loginByAccount', 'ada')
+    advance(15 * 60_000)
+    const beginner = await db.driver.connect()
+    try {
+      await beginner.query('begin')
+      const again = [new Date(now.getTime() + 15 * 60_000)]
+      await beginner.query('update rate_limits set hits = 1, expires_at = $1', again)
+      const pruning = pruneLimits(db, now)
+      await eventually(async () => {
+        const { rows } = await db.driver.query(
+          `select 1 from pg_stat_activity
+          where datname = current_database() and wait_event_type = 'Lock'`,
+        )
+        expect(rows).toHaveLength(1)
+      })
+      await beginner.query('commit')
+      expect(await pruning).toBe(0)
+    } finally {
+      beginner.release()
+    }
+    expect((await limits.look('loginByAccount', 'ada')).remaining).toBe(0)
   })
 })

@@ -19,7 +19,7 @@ const hour = 3600
 export const limitPolicies = {
   /** Every route that names no other: by account with a good token, by address without one. */
   default: { points: 600, windowSeconds: minute, shared: false },
-  /** Tokens that are no good, by address: looking at them costs more than refusing. */
+  /** Tokens that are no good, by address. */
   failedToken: { points: 120, windowSeconds: minute, shared: false },
   auth: { points: 60, windowSeconds: minute, shared: false },
   checkout: { points: 60, windowSeconds: minute, shared: false },
@@ -118,11 +118,19 @@ export function createLimits(db: Pool, options: LimitOptions): Limits {
   }
 }
 
-/** Accounts whose window has ended, a bounded number at a time; a job calls this. */
+const prunedAtOnce = 20_000
+
+/** Forgets the accounts whose window has ended, and says how many; a job calls this. */
 export async function pruneLimits(db: Db, now: Date): Promise<number> {
-  return await db.run(sql`
-    delete from rate_limits where key in (
-      select key from rate_limits where expires_at <= ${now} limit 20000)`)
+  let pruned = 0
+  for (;;) {
+    // Named twice: a window that begins anew meanwhile is not the one that was found.
+    const ended = await db.run(sql`
+      delete from rate_limits where expires_at <= ${now} and key in (
+        select key from rate_limits where expires_at <= ${now} limit ${prunedAtOnce})`)
+    pruned += ended
+    if (ended < prunedAtOnce) return pruned
+  }
 }
 
 function found<T>(counters: ReadonlyMap<LimitPolicyName, T>, name: LimitPolicyName): T {

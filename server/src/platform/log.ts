@@ -58,8 +58,9 @@ function atAnyDepth(member: string): string[] {
 /** Keys, tokens and passwords by the form that they have wherever they stand. */
 const secretTexts = new RegExp(
   [
-    // JSON Web Tokens; Stripe's keys and client secrets; whatever is sent as a bearer.
-    String.raw`\beyJ[\w-]{8,}\.[\w-]{8,}(?:\.[\w-]*)?`,
+    // JSON Web Tokens; Stripe's keys and client secrets; whatever is sent as a bearer. A token's
+    // head is short: without a bound, a hostile text would be read to its end for each `eyJ` in it.
+    String.raw`\beyJ[\w-]{8,500}\.[\w-]{8,}(?:\.[\w-]*)?`,
     String.raw`\b(?:sk|rk)_(?:live|test)_\w{8,}|\bwhsec_\w{8,}`,
     String.raw`\b\w{2,40}_secret_\w{8,}`,
     String.raw`(?<=\b[Bb]earer\s)[\w.~+/=-]{8,}`,

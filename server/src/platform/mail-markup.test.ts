@@ -55,6 +55,39 @@ test.each([
   expect(clean(`<a href="${href}">here</a>`)).toBe(expected)
 })
 
+test.each([
+  [
+    'words with a form of their own',
+    '<a href="https://evil.example/">click <b>here</b> and <i>there</i></a> now',
+    '<u>https://evil.example/</u> now',
+  ],
+  ['nothing', '<a href="https://evil.example/"><img src="x"></a>', '<u>https://evil.example/</u>'],
+  [
+    'a link of ours',
+    '<a href="https://evil.example/">one <a href="https://shop.example/">two</a></a>',
+    '<u>https://evil.example/</u>',
+  ],
+  [
+    'what looks like a mark of our own',
+    '<a href="https://evil.example/" title="https://shop.example/">one &lt;/a&gt;</a> two',
+    '<u>https://evil.example/</u> two',
+  ],
+])('its address takes the place of all that it holds: %s', (_what, html, expected) => {
+  expect(clean(html)).toBe(expected)
+})
+
+test('a foreign link in one of ours does not lead away', () => {
+  const html = '<a href="https://shop.example/">one <a href="https://evil.example/">two</a></a>'
+  expect(clean(html)).toBe('<a href="https://shop.example/">one <u>https://evil.example/</u></a>')
+})
+
+test.each([
+  ['https://shop.example\\@evil.example/', 'https://shop.example/@evil.example/'],
+  [' https://shop.example/\na', 'https://shop.example/a'],
+])('an address of ours is written so that it cannot be read as another: %j', (href, expected) => {
+  expect(clean(`<a href="${href}" title="x">here</a>`)).toBe(`<a href="${expected}">here</a>`)
+})
+
 test('nesting is bounded, and so is the time for it', () => {
   const deep = clean(`${'<blockquote>'.repeat(5000)}x${'</blockquote>'.repeat(5000)}`)
   expect(deep.match(/<blockquote>/g)?.length).toBeLessThanOrEqual(30)

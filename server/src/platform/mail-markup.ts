@@ -44,29 +44,52 @@ const maxDepth = 30
  * nobody is led anywhere by a name.
  */
 export function cleanMarkup(html: string, origins: readonly string[]): string {
-  return sanitizeHtml(html, {
+  const cleaned = sanitizeHtml(html, {
     allowedTags,
     nonTextTags: silencedTags,
-    allowedAttributes: { a: ['href'], th: ['colspan', 'rowspan'], td: ['colspan', 'rowspan'] },
+    allowedAttributes: {
+      a: ['href', 'title'],
+      th: ['colspan', 'rowspan'],
+      td: ['colspan', 'rowspan'],
+    },
     allowedSchemes: ['http', 'https'],
     allowProtocolRelative: false,
     nestingLimit: maxDepth,
     parseStyleAttributes: false,
     disallowedTagsMode: 'discard',
-    transformTags: {
-      a: (_tag, { href = '' }) => {
-        if (leadsTo(href, origins)) return { tagName: 'a', attribs: { href } }
-        return { tagName: 'u', attribs: {}, ...writtenOut(href) }
-      },
-    },
+    transformTags: { a: (_tag, { href = '' }) => judgeLink(href, origins) },
   })
+  return writeOutForeignLinks(cleaned)
 }
 
-function leadsTo(href: string, origins: readonly string[]): boolean {
-  return URL.canParse(href) && origins.includes(new URL(href).origin)
+/**
+ * The address of a foreign link waits in `title`, which comes from nowhere else. An address of ours
+ * is written as browsers read it, so that no reader takes it for another. Where there is no address
+ * to show, the words stay.
+ */
+function judgeLink(href: string, origins: readonly string[]): sanitizeHtml.Tag {
+  const url = URL.canParse(href) ? new URL(href) : undefined
+  if (url && origins.includes(url.origin)) return { tagName: 'a', attribs: { href: url.href } }
+  const isShown = /^(https?|mailto|tel):/i.test(href)
+  return isShown ? { tagName: 'a', attribs: { title: href } } : { tagName: 'u', attribs: {} }
 }
 
-/** Where there is no address to show, the words stay. */
-function writtenOut(href: string): { text?: string } {
-  return /^(https?|mailto|tel):/i.test(href) ? { text: href } : {}
+/** What was cleaned has one way only to write a link, and closes each: so it can be read like this. */
+function writeOutForeignLinks(cleaned: string): string {
+  const open: ({ readonly address: string; readonly before: string } | 'ours')[] = []
+  let written = ''
+  for (const part of cleaned.split(/(<a (?:href|title)="[^"]*">|<\/a>)/)) {
+    const address = /^<a title="([^"]*)">$/.exec(part)?.[1]
+    if (address !== undefined) {
+      open.push({ address, before: written })
+      written = ''
+    } else if (part === '</a>') {
+      const link = open.pop() ?? 'ours'
+      written = link === 'ours' ? written + part : `${link.before}<u>${link.address}</u>`
+    } else {
+      if (part.startsWith('<a ')) open.push('ours')
+      written += part
+    }
+  }
+  return written
 }

@@ -154,6 +154,31 @@ describe('what the server does not take', () => {
   })
 })
 
+describe('encryption', () => {
+  async function sendTo(target: MailServer, parameters: string): Promise<void> {
+    const way = openMail({ url: `${target.url}?${parameters}`, sender, deadlineMs: 2000 })
+    try {
+      await way.send(letter)
+    } finally {
+      await way.close()
+    }
+  }
+
+  test('a server whose certificate nobody vouches for gets nothing, unless told to trust it', async () => {
+    const encrypted = await startMailServer({ startTls: true, credentials: 'bureau:right' })
+    const [failure] = await failureOf(sendTo(encrypted, ''))
+    expect([failure, encrypted.mails.length]).toEqual(['unreachable', 0])
+    await sendTo(encrypted, 'tls.rejectUnauthorized=false')
+    expect(encrypted.mails.length).toBe(1)
+    await encrypted.close()
+  })
+
+  test('where it is required, a server without it gets nothing', async () => {
+    const [failure] = await failureOf(sendTo(server, 'requireTLS=true'))
+    expect([failure, server.mails.length]).toEqual(['unreachable', 0])
+  })
+})
+
 describe('rest', () => {
   test('nobody is asked for a while once the server could not be reached', async () => {
     const tired = openMail({ url: server.url, sender, restMs: 150, deadlineMs: 1000 })

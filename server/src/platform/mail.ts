@@ -180,14 +180,18 @@ function takeTurns(restMs: number): Turns {
   }
 }
 
+/** Whether it is one address, and of a form that no part of a mail can take for more. */
+export function isMailable(address: string): boolean {
+  return /^[^\s@<>()[\]\\,;:"\p{Cc}]+@[^\s@<>()\\,;:"\p{Cc}]+$/u.test(address)
+}
+
 async function sendWithin(
   transport: Transporter,
   deadlineMs: number,
   { mail, sender }: { mail: OutgoingMail; sender: Mailbox },
 ): Promise<void> {
   const { to, at, isAutomatic, ...content } = mail
-  // Beyond this set an address could read as two, or as a comment with another inside.
-  if (!/^[^\s@<>()[\]\\,;:"\p{Cc}]+@[^\s@<>()\\,;:"\p{Cc}]+$/u.test(to.address)) {
+  if (!isMailable(to.address)) {
     throw new MailError('refused', 'The address is none that can be mailed.')
   }
   await transport.sendMail({

@@ -51,7 +51,8 @@ export interface EndedRequest {
   readonly method: string
   /** The template; undefined where no route fitted the address. */
   readonly route: string | undefined
-  readonly status: number
+  /** Undefined where the client was gone before it was told one. */
+  readonly status: number | undefined
   readonly durationMs: number
 }
 
@@ -126,7 +127,7 @@ export function createMetrics(db: Pool, figures: readonly Figure[]): Metrics {
           // Methods and addresses are what anybody may invent: only known ones become labels.
           http_request_method: knownMethods.has(method) ? method : '_OTHER',
           http_route: route ?? 'unmatched',
-          http_response_status_code: status,
+          ...(status === undefined ? {} : { http_response_status_code: status }),
         },
         durationMs / secondMs,
       )
@@ -261,7 +262,7 @@ async function countsOf(requests: Histogram): Promise<Counts> {
     if (!metricName?.endsWith('_bucket')) continue
     const method = String(labels['http_request_method'])
     const route = String(labels['http_route'])
-    const status = Number(labels['http_response_status_code'])
+    const status = Number(labels['http_response_status_code'] ?? 0)
     const key = `${method} ${route} ${status}`
     const known = counts.get(key) ?? { method, route, status, atMost: [] }
     // The library writes the buckets of a series in their order, +Inf last.

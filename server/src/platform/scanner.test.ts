@@ -1,4 +1,6 @@
+import { once } from 'node:events'
 import { mkdtemp, rm } from 'node:fs/promises'
+import { createServer, type AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
@@ -25,6 +27,26 @@ describe('scan', () => {
     expect(verdict).toEqual({ outcome: 'clean' })
     const seen = Buffer.concat([Buffer.from('begin'), large, Buffer.from('end')])
     expect(clamd.scanned[0]?.equals(seen)).toBe(true)
+  })
+
+  test('nothing piles up on a connection whose other end is slow', async () => {
+    const slow = createServer((socket) => {
+      socket.on('data', (chunk) => {
+        socket.pause()
+        setImmediate(() => socket.resume())
+        if (chunk.subarray(-4).equals(Buffer.alloc(4))) socket.end('stream: OK\0')
+      })
+    })
+    await once(slow.listen(0, '127.0.0.1'), 'listening')
+    const { port } = slow.address() as AddressInfo
+    const warnings: string[] = []
+    const hear = ({ name }: Error): void => void warnings.push(name)
+    process.on('warning', hear)
+    const pieces = Array.from({ length: 500 }, () => Buffer.alloc(65_536, 'a'))
+    const verdict = await openScanner({ url: `tcp://127.0.0.1:${port}` }).scan(chunks(...pieces))
+    process.off('warning', hear)
+    slow.close()
+    expect([verdict, warnings]).toEqual([{ outcome: 'clean' }, []])
   })
 
   test('clean for an empty file', async () => {

@@ -111,7 +111,11 @@ async function sendChunk(socket: Socket, chunk: Uint8Array): Promise<void> {
   if (socket.destroyed || socket.writableEnded) throw new Error('the scanner hung up')
   socket.write(length)
   if (socket.write(chunk)) return
-  await Promise.race([once(socket, 'drain'), once(socket, 'close')])
+  // Whichever comes, the other is waited for no longer: a large file has hundreds of chunks.
+  const over = new AbortController()
+  const { signal } = over
+  await Promise.race([once(socket, 'drain', { signal }), once(socket, 'close', { signal })])
+  over.abort()
 }
 
 function readVerdict(answer: string): ScanVerdict {

@@ -5,6 +5,7 @@ import { randomBytes, timingSafeEqual } from 'node:crypto'
 export type SecretPurpose =
   | 'cursor'
   | 'demo-password'
+  | 'installation'
   | 'order-token'
   | 'refresh-token'
   | 'second-factor'

@@ -27,6 +27,8 @@ export interface Charge {
   readonly paymentId: string
   readonly orderNumber: string
   readonly email: string
+  /** Tells our objects from those of others who share the account. */
+  readonly installation: string
 }
 
 export interface HostedCharge extends Charge {
@@ -292,8 +294,8 @@ function lazyClient({ secretKey, apiBase }: StripeOptions): () => Promise<Stripe
 }
 
 /** Our own row's ids travel with the object, so that a webhook finds its order by key. */
-function metadataOf({ orderId, paymentId }: Charge): Record<string, string> {
-  return { order_id: orderId, payment_id: paymentId }
+function metadataOf({ orderId, paymentId, installation }: Charge): Record<string, string> {
+  return { order_id: orderId, payment_id: paymentId, installation }
 }
 
 function toSession(charge: HostedCharge): Stripe.Checkout.SessionCreateParams {

@@ -21,6 +21,7 @@ export interface Traffic {
 export interface RouteCounts {
   readonly method: string
   readonly route: string
+  /** 0 where the client was gone before it was told one. */
   readonly status: number
   /** Cumulative: how many took at most as long as each bucket says; the last is all of them. */
   readonly atMost: number[]

@@ -28,6 +28,7 @@ beforeAll(async () => {
 })
 
 afterEach(async () => {
+  app.sandbox.setFaults([])
   app.sandbox.resumeWebhooks()
   await settleAll(shop)
   await booksAgree(app)
@@ -60,6 +61,24 @@ describe('a part payment by hand', () => {
     expect(rest.body.payment.amount.amount).toBe(price - 5000)
     await payOnPage(rest.body.payment.url, goodCard)
     expect((await confirm(shop, purchase)).status).toBe(200)
+  })
+
+  test.each([
+    ['whose bank wants to see the payer', 'pm_card_authenticationRequired', 'requires_action'],
+    ['whose card was declined', 'pm_card_chargeDeclined', 'failed'],
+  ])('lowers the amount of an intent %s, which begins anew', async (_name, card, before) => {
+    const purchase = await bought(shop, { as: 'ada', paymentMethod: card })
+    expect(purchase.payment.status).toBe(before)
+    await bookMoney(shop, `POST /api/orders/${purchase.orderId}/payments`, 5000)
+    await settleAll(shop)
+    const changed = await readOrder(shop, purchase.orderId)
+    expect(changed.paymentStatus).toBe('partially_paid')
+    const amount = { amount: price - 5000, currency: 'GBP' }
+    expect(changed.payments[0]).toMatchObject({ status: 'pending', amount, failure: null })
+    await payInBrowser(shop, purchase.payment.clientSecret, 'pm_card_visa')
+    expect((await confirm(shop, purchase)).status).toBe(200)
+    expect(chargesOf(shop, purchase.orderId)).toMatchObject([{ amount: price - 5000 }])
+    expect(flagsOf(await readOrder(shop, purchase.orderId))).toEqual([])
   })
 
   test('is recalculated by the next purchase call, before any job has run', async () => {
@@ -104,6 +123,40 @@ describe('a part payment by hand', () => {
     expect(order).toMatchObject({ paymentStatus: 'paid', paid: { amount: price + 5000 } })
     expect(flagsOf(order)).toEqual(['overpaid'])
     expect(order.flagged).toBe(true)
+  })
+
+  test('that the provider was not told of yet: a browser pays too much, which is flagged', async () => {
+    app.sandbox.setFaults([{ operation: 'payment_intents.update', effect: 'cut', times: 100 }])
+    const purchase = await bought(shop, { as: 'ada' })
+    await bookMoney(shop, `POST /api/orders/${purchase.orderId}/payments`, 5000)
+    await app.runJobs()
+    await payInBrowser(shop, purchase.payment.clientSecret, 'pm_card_visa')
+    expect((await confirm(shop, purchase)).status).toBe(200)
+    app.sandbox.setFaults([])
+    await settleAll(shop)
+    const order = await readOrder(shop, purchase.orderId)
+    expect(order).toMatchObject({ status: 'confirmed', paymentStatus: 'paid', flagged: true })
+    expect(order.paid.amount).toBe(price + 5000)
+    expect(flagsOf(order)).toEqual(['overpaid'])
+    const flagged = await app.request('GET /api/orders?flagged=true&limit=1', {
+      token: await app.as('finance'),
+    })
+    expect(flagged.body.data).toMatchObject([{ id: purchase.orderId }])
+    // What is too much can be given back, and no card is asked once more.
+    const again = await payAgain(shop, purchase, { paymentMethod: 'pm_card_visa' })
+    expect([again.status, again.body.code]).toEqual([409, 'order_not_payable'])
+    const refund = await app.request(`POST /api/orders/${purchase.orderId}/refunds`, {
+      token: await app.as('finance'),
+      body: {
+        amount: { amount: 5000, currency: 'GBP' },
+        reason: 'Paid twice',
+        paymentId: purchase.payment.id,
+      },
+    })
+    expect(refund.status, JSON.stringify(refund.body)).toBe(201)
+    expect(chargesOf(shop, purchase.orderId)).toMatchObject([
+      { amount: price, amountRefunded: 5000 },
+    ])
   })
 })
 

@@ -3,6 +3,7 @@ import { booksAgree } from '../../../test/journeys/books.ts'
 import {
   bookMoney,
   bought,
+  changeStatus,
   chargesOf,
   openShop,
   payInBrowser,
@@ -91,6 +92,13 @@ async function makeIntent(metadata: Record<string, string>): Promise<string> {
   return id
 }
 
+async function readIntent(id: string): Promise<{ metadata: Record<string, string> }> {
+  const response = await fetch(`${app.sandbox.url}/v1/payment_intents/${id}`, {
+    headers: { authorization: 'Bearer sk_test_bureau' },
+  })
+  return (await response.json()) as { metadata: Record<string, string> }
+}
+
 async function paid(): Promise<Purchase> {
   return await bought(shop, { paymentMethod: 'pm_card_visa' })
 }
@@ -99,6 +107,7 @@ describe('GET /api/system/reconciliation', () => {
   test('200 before anything was compared says so', async () => {
     expect(await read(report)).toEqual({
       latest: null,
+      latestWide: null,
       differences: [],
       runs: [],
       output: expect.stringContaining('Nothing has been compared yet'),
@@ -254,6 +263,28 @@ describe('what is compared', () => {
     }
   })
 
+  test('what another installation made on the same account is none of ours', async () => {
+    const { orderId, payment } = await paid()
+    const own = await readIntent(payment.providerRef)
+    expect(own.metadata).toMatchObject({ order_id: orderId, payment_id: payment.id })
+    expect(own.metadata['installation']).toMatch(/^[\w-]{16}$/)
+    const theirs = { order_id: 'ord_01jd8q9yg8e5v9c0m4t7k2x3za', payment_id: 'pay_theirs' }
+    const id = await makeIntent({ ...theirs, installation: 'another' })
+    app.sandbox.refund({ paymentIntent: id, amount: 100 })
+    app.sandbox.openDispute(id)
+    const { latest, differences } = await compare()
+    expect(latest.counts).toMatchObject({ payments: 1, foreign: 3, differences: 0 })
+    expect(differences).toEqual([])
+  })
+
+  test('what names our own payment is ours, whatever its mark: the key may have changed', async () => {
+    const { orderId, payment } = await paid()
+    const names = { order_id: orderId, payment_id: payment.id }
+    const id = await makeIntent({ ...names, installation: 'before the key was another' })
+    const { differences } = await compare()
+    expect(differences).toMatchObject([{ kind: 'missing_here', orderId, providerRef: id }])
+  })
+
   test('a second object of one attempt is shown where it took money', async () => {
     const { orderId, payment } = await paid()
     const id = await makeIntent({ order_id: orderId, payment_id: payment.id })
@@ -328,10 +359,23 @@ describe('what is compared', () => {
       healed: false,
     })
     expect((await readOrder(shop, orderId)).paid.amount).toBe(price - 1)
+    const isShown = async (): Promise<boolean> =>
+      (await read(report)).differences.some((one: { orderId: string }) => one.orderId === orderId)
+    // The look of an hour cannot find it, and must not hide it.
+    app.advance(hourMs)
+    await runScheduled(shop, 'reconcile-ledger')
+    expect(await isShown()).toBe(true)
+    expect((await read(report)).output).toContain('are open')
+    // Nor does the next night forget it where its look through the orders is past this one.
+    await app.sql(`update reconciliation_turns set order_cursor = 'ord_zzz'`)
+    await runScheduled(shop, 'reconcile-whole-ledger')
+    expect(await isShown()).toBe(true)
     await app.sql('update orders set paid = paid + 1, payment_status = $2 where id = $1', [
       orderId,
       'paid',
     ])
+    await runScheduled(shop, 'reconcile-whole-ledger')
+    expect(await isShown()).toBe(false)
   })
 
   test('an event that nobody could work out for an hour is shown', async () => {
@@ -358,6 +402,49 @@ describe('what is compared', () => {
     for (const run of runs) {
       expect(run).toMatchObject({ status: 'completed', counts: { differences: 0 } })
     }
+  })
+})
+
+describe('two nodes at once', () => {
+  test('what all of them find goes into the books once', async () => {
+    loseWebhooks()
+    const card = await bought(shop)
+    const refunded = await paid()
+    const disputed = await paid()
+    const cancelled = await bought(shop)
+    await changeStatus(shop, cancelled.orderId, { status: 'cancelled' })
+    for (const { payment } of [card, cancelled]) {
+      await payInBrowser(shop, payment.clientSecret, 'pm_card_visa')
+    }
+    app.sandbox.refund({ paymentIntent: refunded.payment.providerRef, amount: 1000 })
+    app.sandbox.openDispute(disputed.payment.providerRef)
+    const other = await startTestApp({ beside: app })
+    try {
+      app.advance(10 * minuteMs)
+      other.advance(app.now().getTime() - other.now().getTime())
+      const nodes = [shop, { ...shop, app: other }]
+      const names = ['reconcile-ledger', 'reconcile-whole-ledger', 'reconcile-payments']
+      await Promise.all(nodes.flatMap((node) => names.map((name) => runScheduled(node, name))))
+      expect((await read(report)).runs[0].status).toBe('completed')
+    } finally {
+      await other.close()
+    }
+    await settleAll(shop)
+    expect((await compare()).latest.counts).toMatchObject({ differences: 0 })
+    const once = async ({ orderId }: Purchase, type: string): Promise<void> => {
+      const events = await app.sql('select id from events where root_id = $1 and type = $2', [
+        orderId,
+        type,
+      ])
+      expect(events, type).toHaveLength(1)
+    }
+    await once(card, 'payment.succeeded')
+    await once(refunded, 'refund.updated')
+    await once(disputed, 'dispute.updated')
+    await once(cancelled, 'refund.requested')
+    expect(chargesOf(shop, cancelled.orderId)).toMatchObject([{ amountRefunded: price }])
+    expect((await readOrder(shop, refunded.orderId)).refunded.amount).toBe(1000)
+    expect((await readOrder(shop, card.orderId)).case).not.toBeNull()
   })
 })
 
@@ -448,6 +535,17 @@ describe('POST /api/system/reconciliation', () => {
     expect([third.status, third.body.id]).toEqual([202, first.body.id])
   })
 
+  test('202 and its whole turn, though its job had to wait longer than that', async () => {
+    const token = await app.as('finance')
+    const { body: asked } = await app.request(start, { token, body: {} })
+    app.advance(20 * minuteMs)
+    await app.runJobs()
+    const { latest } = await read(report)
+    expect(latest).toMatchObject({ id: asked.id, status: 'completed' })
+    const waitedMs = Date.parse(latest.finishedAt) - Date.parse(latest.startedAt)
+    expect(waitedMs).toBeGreaterThanOrEqual(20 * minuteMs)
+  })
+
   test('202 once the turn of a run that died is over; that run is shown as failed', async () => {
     const token = await app.as('finance')
     const lost = await app.request(start, { token, body: {} })
@@ -467,11 +565,12 @@ describe('POST /api/system/reconciliation', () => {
     app.sandbox.setFaults([{ operation: 'payment_intents.list', ...busy }])
     expect((await compare()).latest.status).toBe('completed')
     app.sandbox.setFaults([{ operation: '*', effect: 'cut', times: 100 }])
-    const { runs } = await compare()
+    const { runs, output } = await compare()
     expect(runs[0]).toMatchObject({
       status: 'failed',
       output: 'The payment provider did not answer.',
     })
+    expect(output).toContain('The last comparison failed. The payment provider did not answer.')
     app.sandbox.setFaults([])
     expect((await compare()).latest.status).toBe('completed')
   })

@@ -69,12 +69,14 @@ export const routes: readonly Endpoint[] = [
       summary: 'See how our books and the provider’s agree',
       description:
         'Each hour what was made in the last three days is compared, each night what was made in ' +
-        'the last 35; news that was lost on its way is taken in.',
+        'the last 35 and what orders show; news that was lost on its way is taken in. What a ' +
+        'night found stays until the next one, or one of 35 days or more that is asked for.',
       access: ['payments:read'],
       reply: ReconciliationReport,
       example: {
         reply: {
           latest: exampleReconciliation,
+          latestWide: { ...exampleReconciliation, scope: 'wide' },
           differences: [],
           runs: [exampleReconciliation],
           output: 'Our books and the provider’s agree.',

@@ -1,5 +1,8 @@
 import type { DifferenceKind, DifferenceObject, DifferenceSide } from './schema.ts'
 
+/** How far back the comparison of each night looks: a dispute may come that late. */
+export const wideDays = 35
+
 /** What a suggestion needs to know of a difference. */
 export interface FoundDifference {
   readonly kind: DifferenceKind

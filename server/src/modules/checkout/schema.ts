@@ -264,7 +264,10 @@ export type DifferenceFilters = Static<typeof DifferenceFilters>
 
 export const ReconciliationReport = Type.Object({
   latest: nullable(Reconciliation),
-  differences: Type.Array(Difference, { description: 'of the latest, the open ones; 100 at most' }),
+  latestWide: nullable(Reconciliation),
+  differences: Type.Array(Difference, {
+    description: 'the open ones of `latest` and `latestWide`, each thing once; 100 at most',
+  }),
   runs: Type.Array(Reconciliation, { description: 'newest first, 10 at most' }),
   output: Type.String(),
 })

@@ -89,11 +89,24 @@ describe('the check of the payments', () => {
     await app.sql(
       `insert into reconciliations (id, scope, status, window_from, window_to, counts, version,
          started_at)
-       values ('rec_1', 'recent', 'completed', now(), now(), '{"differences": 3, "healed": 1}', 2,
-         now())`,
+       values
+         ('rec_1', 'wide', 'completed', now() - interval '35 days', now(), '{}', 2,
+           now() - interval '1 hour'),
+         ('rec_2', 'recent', 'completed', now(), now(), '{}', 2, now())`,
     )
+    expect(await check()).toEqual({ status: 'pass' })
+    await app.sql(
+      `insert into reconciliation_differences (reconciliation_id, id, kind, object, provider_ref,
+         healed, created_at)
+       values ('rec_1', 'diff_1', 'missing_here', 'payment', 'pi_1', false, now()),
+         ('rec_2', 'diff_2', 'missing_here', 'payment', 'pi_1', false, now()),
+         ('rec_1', 'diff_3', 'missing_here', 'refund', 're_1', false, now()),
+         ('rec_2', 'diff_4', 'missing_here', 'refund', 're_2', true, now())`,
+    )
+    // What only the night could find counts too, and what both have found counts once.
     expect(await check()).toMatchObject({ status: 'warn', observedValue: 2 })
     expect(await valueOf('bureau_open_ledger_differences')).toBe(2)
+    await app.sql('delete from reconciliation_differences')
     await app.sql('delete from reconciliations')
   })
 })

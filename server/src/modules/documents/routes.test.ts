@@ -13,6 +13,7 @@ import { pdf } from '../../../test/support/sample-files.ts'
 import { download } from '../../../test/support/upload.ts'
 import type { Id } from '../../kernel/id.ts'
 import { claimDocuments } from './usecases/claim-documents.ts'
+import { openDocument } from './usecases/read-documents.ts'
 
 let app: TestApp
 let desk: Desk
@@ -461,7 +462,8 @@ describe('POST /api/documents/:key/link', () => {
     expect((await link(key, {})).status).toBe(401)
     expect((await link(key, { token: await app.as('finance') })).status).toBe(403)
     expect((await link(key, { token: bob.token })).status).toBe(404)
-    expect((await link(key, { orderToken: guests.orderToken })).status).toBe(404)
+    const ofGuest = await uploaded(app, { orderToken: guests.orderToken })
+    expect((await link(ofGuest.key, { orderToken: guests.orderToken })).status).toBe(403)
     const hidden = await fromStaff('internal', { caseId: adas.caseId })
     expect((await link(hidden.key, { token: ada.token })).status).toBe(404)
     expect((await link(unknownKey, { token: agent })).status).toBe(404)
@@ -495,13 +497,24 @@ describe('DELETE /api/documents/:key', () => {
     expect(await remove(key, { token: ada.token })).toBe(404)
   })
 
-  test('204 for staff at any time, and for a guest what the guest sent', async () => {
+  test('204 for staff at any time', async () => {
     const { key } = await fromAda()
     await patch(key, { status: 'accepted' })
     expect(await remove(key, { token: agent })).toBe(204)
+  })
+
+  test('403 for the holder of an order’s token, even of what they sent', async () => {
     const { orderToken } = guests
     const ofGuest = await uploaded(app, { orderToken })
-    expect(await remove(ofGuest.key, { orderToken })).toBe(204)
+    expect(await remove(ofGuest.key, { orderToken })).toBe(403)
+    expect((await get(ofGuest.key, { orderToken })).status).toBe(200)
+  })
+
+  test('404 for a reader who was a moment too late, not a failure of ours', async () => {
+    const { key } = await fromAda()
+    const file = await openDocument(app.systemContext(), key, {})
+    expect(await remove(key, { token: ada.token })).toBe(204)
+    await expect(file.open()).rejects.toMatchObject({ status: 404, code: 'not_found' })
   })
 
   test('409 document_reviewed for a customer after the review', async () => {

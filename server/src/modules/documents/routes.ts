@@ -118,7 +118,7 @@ export const routes: readonly Endpoint[] = [
       description:
         'An address that opens this one document without a token until it expires, in a week at ' +
         'most. It dies with the document, and when the document becomes internal.',
-      access: ['customer', 'order-token', 'documents:read'],
+      access: ['customer', 'documents:read'],
       params: DocumentParams,
       body: MakeLinkInput,
       reply: DocumentLink,
@@ -144,8 +144,9 @@ export const routes: readonly Endpoint[] = [
     {
       summary: 'Delete a document',
       description:
-        'With its bytes, for good. Customers may take back what they sent until it was reviewed.',
-      access: ['customer', 'order-token', 'documents:write'],
+        'With its bytes, for good. Customers with a login may take back what they sent until it ' +
+        'was reviewed; an order’s token neither deletes nor shares.',
+      access: ['customer', 'documents:write'],
       params: DocumentParams,
       reply: Type.Null(),
       status: 204,

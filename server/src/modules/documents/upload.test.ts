@@ -1,6 +1,7 @@
 import { createHash, randomBytes } from 'node:crypto'
 import { readdir } from 'node:fs/promises'
 import path from 'node:path'
+import { Readable } from 'node:stream'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { startTestApp, type TestApp, type TestCustomer } from '../../../test/support/app.ts'
 import { openDesk, order, uploaded, type Desk, type Ordered } from '../../../test/support/desk.ts'
@@ -16,6 +17,11 @@ import {
   webp,
 } from '../../../test/support/sample-files.ts'
 import { download, upload } from '../../../test/support/upload.ts'
+import { newId, type Id } from '../../kernel/id.ts'
+import type { AppContext } from '../../platform/context.ts'
+import type { ReceivedFile } from '../../platform/files.ts'
+import { claimDocuments } from './usecases/claim-documents.ts'
+import { uploadDocument } from './usecases/upload-document.ts'
 
 let app: TestApp
 let desk: Desk
@@ -172,6 +178,81 @@ describe('POST /api/documents/upload', () => {
     })
     const ofCase = await uploaded(app, { orderToken, fields: { caseId: guests.caseId } })
     expect(ofCase).toMatchObject({ orderId: null, caseId: guests.caseId })
+  })
+
+  /** What happens while the file is looked at: its place has been found, its row is not there. */
+  async function uploadWhile(
+    ctx: AppContext,
+    fields: { orderId: Id<'ord'> } | { caseId: Id<'case'> },
+    happening: () => Promise<unknown>,
+  ): Promise<{ customerId: unknown }> {
+    const { bytes, name: filename, type: declaredType } = pdf()
+    const received = await ctx.files.receive(Readable.from([bytes]), bounds)
+    let hasHappened = false
+    const file: ReceivedFile = {
+      ...received,
+      read: async (offset, length) => {
+        if (!hasHappened) await happening()
+        hasHappened = true
+        return await received.read(offset, length)
+      },
+    }
+    try {
+      const { key } = await uploadDocument(ctx, fields, { filename, declaredType, file })
+      const [row] = await app.sql('select customer_id from documents where key = $1', [key])
+      return { customerId: row?.['customer_id'] }
+    } finally {
+      await file.discard()
+    }
+  }
+
+  test('201 for the login to which the customer’s record passes meanwhile', async () => {
+    const { orderId } = await order(desk)
+    const [before] = await app.sql('select customer_id from orders where id = $1', [orderId])
+    const fromId = before?.['customer_id'] as Id<'cus'>
+    const toId = ada.customerId as Id<'cus'>
+    const written = await uploadWhile(
+      app.systemContext(),
+      { orderId: orderId as Id<'ord'> },
+      async () => {
+        await app.sql('update customers set claimed_by = $1 where id = $2', [toId, fromId])
+        // What takes the documents along has run, and found none.
+        await claimDocuments(app.systemContext(), { fromId, toId })
+      },
+    )
+    expect(written).toEqual({ customerId: toId })
+  })
+
+  test('201 for the customer to whom staff give the case meanwhile, 404 for the one before', async () => {
+    const bob = await app.asCustomer('bob')
+    const enquiry = await app.request('POST /api/crm', {
+      token: ada.token,
+      body: { subject: 'A question', description: 'About my visa.' },
+    })
+    const fields = { caseId: enquiry.body.id as Id<'case'> }
+    const give =
+      ({ customerId }: TestCustomer) =>
+      async () => {
+        const { status } = await app.request(`PATCH /api/crm/${fields.caseId}`, {
+          token: agent,
+          body: { customerId },
+        })
+        expect(status).toBe(200)
+      }
+    const ofStaff = await uploadWhile(app.systemContext(), fields, give(bob))
+    expect(ofStaff).toEqual({ customerId: bob.customerId })
+    const asBob: AppContext = {
+      ...app.systemContext(),
+      actor: {
+        kind: 'customer',
+        userId: bob.userId as Id<'usr'>,
+        customerId: bob.customerId as Id<'cus'>,
+        sessionId: newId('ses', app.now()),
+      },
+    }
+    const before = await filesIn('.')
+    await expect(uploadWhile(asBob, fields, give(ada))).rejects.toMatchObject({ status: 404 })
+    expect(await filesIn('.')).toEqual(before)
   })
 
   test.each([

@@ -9,6 +9,7 @@ import {
 import { mailedTokenFor } from '../../../test/support/mailed-token.ts'
 import { newId, type Id } from '../../kernel/id.ts'
 import { createCustomerRecord, findCustomer, issueMailToken } from './index.ts'
+import { claimCustomer } from './sql/customers.ts'
 
 let app: TestApp
 /** Another node on the same database. */
@@ -274,6 +275,73 @@ describe('records of a proved e-mail', () => {
     expect(found?.id).toBe(owner.body.user.customerId)
   })
 
+  test('lead there also for an order and a case that were begun before they passed', async () => {
+    const { guest, ownerId } = await guestAndOwner('begun@claim.example')
+    const serviceId = await offer(1000)
+    const begun = await app.db.transaction(async (tx) => {
+      const passing = { id: guest, emailKey: 'begun@claim.example', ownerId }
+      expect(await claimCustomer(tx, passing, app.now())).toBeDefined()
+      const replies = [
+        app.request('POST /api/orders', {
+          token: manager,
+          body: { customerId: guest, items: [{ serviceId, quantity: 1 }] },
+        }),
+        openCase(guest),
+      ]
+      // A statement waits three seconds for a lock.
+      await expect.poll(waitingForLocks, { timeout: 2500 }).toBe(2)
+      return replies
+    })
+    const [order, opened] = await Promise.all(begun)
+    expect(order).toMatchObject({ status: 201, body: { customer: { id: ownerId } } })
+    expect(opened).toMatchObject({ status: 201, body: { customerId: ownerId } })
+  })
+
+  test('lead there for the case of an order that is paid before it has followed', async () => {
+    const { guest, ownerId } = await guestAndOwner('paid@claim.example')
+    const { body: order } = await app.request('POST /api/orders', {
+      token: manager,
+      body: { customerId: guest, items: [{ serviceId: await offer(1000), quantity: 1 }] },
+    })
+    await app.sql('update customers set claimed_by = $2 where id = $1', [guest, ownerId])
+    const paid = await app.request(`POST /api/orders/${order.id}/payments`, {
+      token: manager,
+      body: { amount: order.total, reference: 'by bank transfer' },
+    })
+    expect(paid.status).toBe(201)
+    const cases = await app.sql('select customer_id from cases where order_id = $1', [order.id])
+    expect(cases).toEqual([{ customer_id: ownerId }])
+  })
+
+  test('lead there wherever staff name them on a case', async () => {
+    const { guest, ownerId } = await guestAndOwner('named@claim.example')
+    const another = (await create({ email: 'x@claim.example', name: 'X' })).body.id as Id<'cus'>
+    await app.sql('update customers set claimed_by = $2 where id = $1', [guest, ownerId])
+    expect(await openCase(guest)).toMatchObject({ body: { customerId: ownerId } })
+    const { body } = await openCase(another)
+    const moved = await app.request(`PATCH /api/crm/${body.id}`, {
+      token: manager,
+      body: { customerId: guest },
+    })
+    expect(moved).toMatchObject({ status: 200, body: { customerId: ownerId } })
+  })
+
+  test('are written in one with the order that they were made for', async () => {
+    const { body: order } = await app.request('POST /api/orders', {
+      token: manager,
+      body: {
+        customer: { email: 'whole@claim.example', name: 'A guest' },
+        items: [{ serviceId: await offer(1000), quantity: 1 }],
+      },
+    })
+    const written = await app.sql(
+      `select customers.xmin = orders.xmin as together
+       from orders join customers on customers.id = orders.customer_id where orders.id = $1`,
+      [order.id],
+    )
+    expect(written).toEqual([{ together: true }])
+  })
+
   test('are those that were there: who types the e-mail later has proved nothing', async () => {
     const email = 'later@claim.example'
     const owner = await register(email)
@@ -368,15 +436,39 @@ async function ordersOf(token: string): Promise<string[]> {
   return body.data.map(({ id }: { id: string }) => id)
 }
 
-/** An order that is confirmed at once, because it costs nothing, with its case. */
-async function buyAsGuest(email: string) {
+/** A record that is about to pass to the login with its e-mail. */
+async function guestAndOwner(email: string) {
+  const guest = (await create({ email, name: 'A guest' })).body.id as Id<'cus'>
+  const owner = await register(email)
+  return { guest, ownerId: owner.body.user.customerId as Id<'cus'> }
+}
+
+async function openCase(customerId: string): Promise<Reply> {
+  const body = { subject: 'A question', description: 'About an order', customerId }
+  return await app.request('POST /api/crm', { token: manager, body })
+}
+
+async function offer(amount: number): Promise<string> {
   const service = await app.request('POST /api/services', {
     token: await app.as('admin'),
-    body: { name: 'Advice', price: { amount: 0, currency: 'GBP' }, status: 'active' },
+    body: { name: 'Advice', price: { amount, currency: 'GBP' }, status: 'active' },
   })
+  return String(service.body.id)
+}
+
+async function waitingForLocks(): Promise<unknown> {
+  const [row] = await app.sql(
+    `select count(*)::int as waiting from pg_locks join pg_stat_activity using (pid)
+     where not granted and datname = current_database()`,
+  )
+  return row?.['waiting']
+}
+
+/** An order that is confirmed at once, because it costs nothing, with its case. */
+async function buyAsGuest(email: string) {
   const { body } = await app.request('POST /api/checkout/process', {
     body: {
-      items: [{ serviceId: service.body.id, quantity: 1 }],
+      items: [{ serviceId: await offer(0), quantity: 1 }],
       customer: { email, name: 'A guest' },
     },
   })

@@ -2,7 +2,7 @@ import { Type } from 'typebox'
 import { staffRoles } from '../../kernel/permissions.ts'
 import { idOf, oneOf } from '../../kernel/shapes.ts'
 import { defineEvent } from '../../platform/events.ts'
-import { audiences, userRoles } from './schema.ts'
+import { audiences, userRoles } from './schema/index.ts'
 
 const Nothing = Type.Object({})
 const Fields = Type.Object({ fields: Type.Array(Type.String()) })

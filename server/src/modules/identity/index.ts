@@ -13,11 +13,15 @@ export {
   PasswordResetRequested,
   RegistrationRepeated,
   StaffInvited,
-  UserEmailVerified,
 } from './events.ts'
-export type { CustomerRecord, MailPurpose } from './schema.ts'
+export type { CustomerRecord, MailPurpose } from './schema/index.ts'
 export { createBearerAuthenticator } from './usecases/authenticate.ts'
-export { createCustomerRecord, findCustomer, getCustomer } from './usecases/customers.ts'
+export {
+  createCustomerRecord,
+  findCustomer,
+  getCustomer,
+  lockCustomerRecord,
+} from './usecases/customers.ts'
 export { createSetupToken, ensureFirstAdmin } from './usecases/first-admin.ts'
 export { inviteStaff } from './usecases/invite-staff.ts'
 export { issueMailToken } from './usecases/mail-tokens.ts'

@@ -64,6 +64,13 @@ describe('findPasswordFault', () => {
     expect(findPasswordFault(password, owner, (text) => common.has(text))).toBeUndefined()
   })
 
+  test('does not take digits for personal because name or e-mail are digits too', () => {
+    const numbered = { ...owner, email: '447911123456@sms.example', name: '007' }
+    const judge = (password: string) => findPasswordFault(password, numbered, () => false)
+    expect(judge('739150284417')).toBeUndefined()
+    expect(judge('447911123456')).toBe('personal')
+  })
+
   test('counts characters after composition, so both spellings are judged alike', () => {
     fc.assert(
       fc.property(fc.string({ unit: 'grapheme', maxLength: 140 }), (text) => {

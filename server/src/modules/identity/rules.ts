@@ -1,5 +1,5 @@
 import { dayMs, hourMs, later, secondMs } from '../../kernel/time.ts'
-import { maxPasswordLength, minPasswordLength, type MailPurpose } from './schema.ts'
+import { maxPasswordLength, minPasswordLength, type MailPurpose } from './schema/index.ts'
 
 /** By what two spellings of an e-mail are the same login: NFC, in lower case. */
 export function emailKeyOf(email: string): string {
@@ -71,10 +71,9 @@ function coreOf(text: string): string {
 function personalWords({ email, name, publicUrl }: PasswordOwner): string[] {
   const [localPart = ''] = email.split('@')
   const words = [email, localPart, name, name.replaceAll(/\s/gu, ''), new URL(publicUrl).hostname]
-  return words.flatMap((word) => {
-    const folded = word.normalize('NFC').toLowerCase()
-    return [folded, coreOf(folded)]
-  })
+  const folded = words.map((word) => word.normalize('NFC').toLowerCase())
+  // A name of digits alone has no core, and a password of digits alone is none the worse for it.
+  return [...folded, ...folded.map(coreOf).filter((core) => core !== '')]
 }
 
 /** Rows of a keyboard, the alphabet, and the digits round and round. */

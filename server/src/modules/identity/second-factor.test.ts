@@ -259,6 +259,17 @@ describe('POST /api/auth/admin/mfa/disable', () => {
     expect((await me(token)).body.mfaEnabled).toBe(true)
     expect((await send('disable', token, { code: used })).status).toBe(400)
   })
+
+  test('429 after ten wrong passwords, which do not count as codes of a sign-in', async () => {
+    const { email, token, nextCode } = await protectedColleague('disable-guessed')
+    const body = { password: 'a wrong password', code: '00000-00000' }
+    const statuses = []
+    for (let round = 0; round < 25; round += 1) {
+      statuses.push((await send('disable', token, body, limited)).status)
+    }
+    expect(statuses.slice(9, 11)).toEqual([422, 429])
+    expect((await signIn(email, { totp: nextCode() }, limited)).status).toBe(200)
+  })
 })
 
 describe('DELETE /api/users/:id/mfa', () => {

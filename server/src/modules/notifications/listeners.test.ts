@@ -10,12 +10,14 @@ import {
   price,
   runScheduled,
   settleAll,
+  type Purchase,
   type Shop,
 } from '../../../test/journeys/shop.ts'
 import { startTestApp, type Reply, type TestApp } from '../../../test/support/app.ts'
 import { pdf } from '../../../test/support/sample-files.ts'
 import { upload } from '../../../test/support/upload.ts'
 import { startMailServer, type MailServer } from '../../../test/support/mail-server.ts'
+import { newId } from '../../kernel/id.ts'
 import { openMail } from '../../platform/mail.ts'
 import { recordMailsAsSent } from './index.ts'
 
@@ -161,6 +163,47 @@ describe('a payment that fails', () => {
   })
 })
 
+describe('a bank debit that fails', () => {
+  const failed = (mails: string[]) => mails.filter((mail) => mail.includes('did not go through'))
+
+  async function debited(): Promise<{ purchase: Purchase; fail: () => Promise<void> }> {
+    const purchase = await bought(shop, { paymentMethod: 'pm_card_chargeDeclined' })
+    await settle()
+    return {
+      purchase,
+      fail: async () => {
+        await payAgain(shop, purchase, { paymentMethod: 'pm_bacsDebit_insufficientFunds' })
+        app.advance(10 * 60_000)
+        await settle()
+        app.sandbox.settlePayment(purchase.payment.providerRef)
+        await settle()
+        app.advance(10 * 60_000)
+      },
+    }
+  }
+
+  test('is told though the mail of the card before it was dropped', async () => {
+    const { purchase, fail } = await debited()
+    await fail()
+    expect(failed(await arrived()).length).toBe(1)
+    const rows = await app.sql(
+      `select status, last_error from notifications
+       where template = 'payment_failed' and about_id = $1 order by created_at`,
+      [purchase.orderId],
+    )
+    expect(rows.at(-1)).toEqual({ status: 'sent', last_error: null })
+  })
+
+  test('is told though the card before it was told of, on another day', async () => {
+    const { fail } = await debited()
+    app.advance(10 * 60_000)
+    expect(failed(await arrived()).length).toBe(1)
+    app.advance(24 * 3_600_000)
+    await fail()
+    expect(failed(await arrived()).length).toBe(2)
+  })
+})
+
 describe('a case', () => {
   test('of a customer’s question: opened, answered with the words, resolved', async () => {
     const { token, email } = await app.asCustomer('asker')
@@ -203,6 +246,28 @@ describe('a case', () => {
     expect(textOf(/^New message/)).not.toContain('spam.example')
   })
 
+  test('of a guest, to an address that anybody may have typed: no word of advertisement', async () => {
+    const placed = await app.request('POST /api/checkout/process', {
+      body: {
+        items: [{ serviceId: shop.serviceId, quantity: 1 }],
+        customer: { email: 'victim@example.com', name: 'BUY at http://spam.example' },
+      },
+    })
+    const { orderToken } = placed.body
+    const asked = await app.request('POST /api/crm', {
+      orderToken,
+      body: { subject: 'Look at www.spam.example', description: 'spam.example' },
+    })
+    expect(asked.status, JSON.stringify(asked.body)).toBe(201)
+    expect(await arrived()).toEqual([
+      `victim@example.com: We have received your order ${placed.body.order.number}`,
+      `victim@example.com: We have received your request ${asked.body.number}`,
+    ])
+    for (const { raw, parsed } of server.mails.slice(seen)) {
+      expect(raw + (parsed.text ?? '') + parsed.html).not.toContain('spam.example')
+    }
+  })
+
   test('that staff write down: nothing', async () => {
     const { customerId } = await app.asCustomer('asker')
     await work('POST /api/crm', { subject: 'By phone', description: 'Called.', customerId })
@@ -230,6 +295,33 @@ describe('a document', () => {
     const text = textOf(/document/)
     expect(text).toContain('> The second line is <cut> off.')
     expect(text).toContain(`http://localhost:3000/portal/orders/${order.number}`)
+  })
+
+  test('that a scan rejects: named only where the name is no advertisement', async () => {
+    const { order } = await bought(shop, { as: 'sender', paymentMethod: 'pm_card_visa' })
+    const { token } = await app.asCustomer('sender')
+    await settle()
+    seen = server.mails.length
+    for (const name of ['Look at www.spam.example.pdf', 'scan_1.pdf']) {
+      const fields = { orderId: order.id }
+      const { key } = (await upload(app, pdf(name), { token, fields })).body
+      await app.sql("update documents set status = 'rejected', reason = 'malware' where key = $1", [
+        key,
+      ])
+      const [document] = await app.sql('select id from documents where key = $1', [key])
+      const told = {
+        id: newId('evt', app.now()),
+        rootId: document?.['id'],
+        data: { cause: 'malware' },
+      }
+      for (const listener of app.app.events.after.get('document.rejected') ?? []) {
+        await listener.run(app.systemContext(), told as never)
+      }
+    }
+    expect((await arrived()).length).toBe(2)
+    const texts = server.mails.slice(seen).map(({ raw, parsed }) => raw + parsed.text)
+    expect(texts.filter((text) => text.includes('spam.example'))).toEqual([])
+    expect(texts.filter((text) => text.includes('Document: scan_1.pdf')).length).toBe(1)
   })
 
   test('that is accepted, or that customers do not see: nothing', async () => {

@@ -94,6 +94,12 @@ describe('POST /api/notifications/email', () => {
     expect(mail.text).toContain(words.text)
   })
 
+  test('202 with html made of the text where nothing of the html was left', async () => {
+    const html = '<p> <img src="https://evil.example/p"></p><script>alert(1)</script>'
+    const { body } = await send({ to: 'ada@example.com', ...words, html })
+    expect((await detail(body.id)).html).toContain('Please bring a passport.')
+  })
+
   test('400 unless there is exactly one recipient', async () => {
     expect(faultsOf(await send(words))).toEqual(['/to required'])
     const { customerId } = await app.asCustomer('ada')
@@ -108,14 +114,17 @@ describe('POST /api/notifications/email', () => {
     'ada@example.com\r\nBcc: eve@evil.example',
     'ada@example.com\nbcc:eve@evil.example',
     'Ada <ada@example.com>',
+    '<ada@example.com>',
+    'ada;eve@example.com',
+    'ada(eve)@example.com',
     'ada',
     ['ada@example.com'],
   ])('400 for what is not one address: %j', async (to) => {
     expect(faultsOf(await send({ to, ...words }))[0]).toMatch(/^\/to (pattern|type)$/)
   })
 
-  test.each(['Hello\r\nBcc: eve@evil.example', 'Hello\nX: 1', 'Hello\u0000', ''])(
-    '400 for a subject with more than one line in it: %j',
+  test.each(['Hello\r\nBcc: eve@evil.example', 'Hello\nX: 1', 'Hello\u0000', '', ' '])(
+    '400 for a subject that is not one line of words: %j',
     async (subject) => {
       const { status, body } = await send({ to: 'ada@example.com', ...words, subject })
       expect([status, body.code]).toEqual([
@@ -330,6 +339,25 @@ describe('POST /api/notifications/:id/retry', () => {
     app.advance(310 * 24 * 3_600_000)
     await prune?.run(app.systemContext(), {})
     expect((await app.request(`GET /api/notifications/${body.id}`, await staff())).status).toBe(404)
+  })
+})
+
+describe('mails that no server ever takes', () => {
+  test('have failed once they are old, and say no more then', async () => {
+    const prune = app.app.jobs.find(({ name }) => name === 'prune-notifications')
+    const { body } = await send({ to: 'ada@example.com', ...words })
+    app.advance(80 * 24 * 3_600_000)
+    await prune?.run(app.systemContext(), {})
+    expect(await detail(body.id)).toMatchObject({ status: 'queued', attempts: 0 })
+    app.advance(11 * 24 * 3_600_000)
+    await prune?.run(app.systemContext(), {})
+    expect(await detail(body.id)).toMatchObject({
+      status: 'failed',
+      lastError: 'It waited for three days, and nobody took it.',
+      nextAttemptAt: null,
+      text: null,
+    })
+    expect(await eventsOf(body.id)).toContain('notification.failed by system')
   })
 })
 

@@ -5,6 +5,7 @@ import {
   idOf,
   Instant,
   MoneyInput,
+  Name,
   nullable,
   oneOf,
   strictObject,
@@ -18,7 +19,7 @@ export const notificationStatuses = ['queued', 'sent', 'failed', 'suppressed'] a
 export type NotificationStatus = (typeof notificationStatuses)[number]
 
 /** Free words on one line: never more than a header or a table's cell may hold. */
-const Line = Type.String({ minLength: 1, maxLength: 200, pattern: '^[^\\p{Cc}]*$' })
+const Line = Name
 /** Free words with line breaks. */
 const Words = Type.String({ minLength: 1, maxLength: 20_000, pattern: '\\S' })
 
@@ -78,7 +79,7 @@ export const mailData = {
   }),
   document_rejected: strictObject({
     name,
-    filename: Line,
+    filename: nullable(Line),
     reason: nullable(Words),
     orderNumber: nullable(orderNumber),
     caseNumber: nullable(caseNumber),
@@ -102,7 +103,7 @@ const notificationMembers = {
   template: oneOf(templateNames),
   subject: Type.String(),
   status: oneOf(notificationStatuses),
-  attempts: Type.Integer({ description: 'how often it was handed to the mail server' }),
+  attempts: Type.Integer({ description: 'how often it was tried' }),
   lastError: nullable(Type.String({ description: 'why it was not sent, in a sentence' })),
   customerId: nullable(idOf('cus')),
   aboutId: nullable(Type.String({ description: 'the order or the case that it is about' })),

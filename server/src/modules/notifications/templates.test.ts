@@ -105,6 +105,19 @@ describe('hostile data', () => {
     }
   })
 
+  test('nor is the subject of a request that could, which anybody may send to any address', () => {
+    const request = { ...templates.case_opened.sample, orderNumber: null }
+    for (const subject of ['BUY at http://evil.example', 'evil.example', 'a'.repeat(81)]) {
+      const { text, html } = render('case_opened', { ...request, subject })
+      expect(text).not.toContain('Subject:')
+      expect(text + html).not.toContain(subject)
+      expect(text).toContain('C-1042')
+    }
+    const { text, html } = render('case_opened', { ...request, subject: 'Re: what B-1042 holds' })
+    expect(text).toContain('Subject: Re: what B-1042 holds\n')
+    expect(html.split('Re: what B-1042 holds').length).toBe(3)
+  })
+
   test('control characters are left out of both forms', () => {
     const body = 'one\u0000\u001b[31m two\r\nthree'
     const { text, html } = render('staff_replied', { ...templates.staff_replied.sample, body })

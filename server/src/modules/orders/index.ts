@@ -34,6 +34,7 @@ export {
   authenticateOrderToken,
   cancelOrder,
   changeStatus,
+  findMoneyDrift,
   getOrderForCase,
   linkCase,
   listOrders,

@@ -118,13 +118,6 @@ export const insertOrder = (
     )
     select ${orderColumns} from placed`)
 
-/**
- * Orders of one customer are placed one after the other: the statement that counts the open ones
- * must begin once the order before it can be seen.
- */
-export const lockCustomer = (tx: Tx, customerId: string): Promise<{ id: string } | undefined> =>
-  tx.maybeOne(sql`select id from customers where id = ${customerId} for no key update`)
-
 const underLimit = sql`(select orders from open) < ${maxOpenOrders}`
 
 /** Whether the customer has as many unpaid orders as one may have. */

@@ -50,6 +50,7 @@ export {
   type MadePosition,
   type PaymentRow,
   type RefundRow,
+  type StepEnd,
 } from './sql/index.ts'
 export {
   abandonAttempt,

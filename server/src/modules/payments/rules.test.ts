@@ -5,6 +5,7 @@ import {
   compareReturn,
   deriveMoney,
   disputeSupersedes,
+  isBegunAnew,
   isFinal,
   mismatchOf,
   refundableAmount,
@@ -135,6 +136,21 @@ describe('what supersedes what', () => {
         }
       }),
     )
+  })
+
+  test('only the arrival of a change of the amount begins an attempt anew', () => {
+    const begins = (status: PaymentStatus, amount: number, seen: PaymentStatus) =>
+      isBegunAnew({ status, nextAmount: 50 }, { status: seen, amount })
+    const stopped: PaymentStatus[] = ['requires_action', 'failed']
+    for (const status of paymentStatuses) {
+      expect([status, begins(status, 50, 'pending')]).toEqual([status, stopped.includes(status)])
+      // A look from before the change is old news.
+      expect([status, begins(status, 100, 'pending')]).toEqual([status, false])
+      expect([status, begins(status, 50, 'processing')]).toEqual([status, false])
+    }
+    expect(
+      isBegunAnew({ status: 'failed', nextAmount: null }, { status: 'pending', amount: 100 }),
+    ).toBe(false)
   })
 
   test('a refund that failed or was canceled stays so; one that went out never waits again', () => {

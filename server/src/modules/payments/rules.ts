@@ -129,12 +129,25 @@ function isMoney(status: PaymentStatus): boolean {
 const refPrefixes = { intent: 'pi_', hosted: 'cs_', manual: '-' } as const
 
 /**
- * Whether what was just seen may replace what we have. Final states stay, and `pending` is only
- * ever the beginning: seen later, it was asked for before something that we know already.
+ * Whether what was just seen may replace what we have. Final states stay, and `pending` is the
+ * beginning: seen later, it was asked for before something that we know already, but for an attempt
+ * that is begun anew.
  */
 export function supersedes(current: PaymentStatus, seen: PaymentStatus): boolean {
   if (isFinal(current)) return false
   return seen !== 'pending' || current === 'pending'
+}
+
+/**
+ * Whether a change of the amount has begun the attempt anew: the provider then forgets the decline
+ * of a card, or the bank that wanted to see the payer.
+ */
+export function isBegunAnew(
+  payment: Pick<ExpectedPayment, 'status' | 'nextAmount'>,
+  seen: Pick<Observation, 'status' | 'amount'>,
+): boolean {
+  const hasStopped = payment.status === 'requires_action' || payment.status === 'failed'
+  return hasStopped && seen.status === 'pending' && seen.amount === payment.nextAmount
 }
 
 /**

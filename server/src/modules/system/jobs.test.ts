@@ -1,3 +1,4 @@
+import pg from 'pg'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { startTestApp, type TestApp } from '../../../test/support/app.ts'
 
@@ -108,12 +109,14 @@ describe('GET /api/system/jobs', () => {
 
 describe('POST /api/system/jobs/:id/retry', () => {
   test('401 and 403 for everybody without system:write', async () => {
+    const { token } = await app.asCustomer('ada')
     const id = await addJob('expire-orders', 'failed')
     const asked = await Promise.all([
       app.request(`POST /api/system/jobs/${id}/retry`),
+      app.request(`POST /api/system/jobs/${id}/retry`, { token }),
       app.request(`POST /api/system/jobs/${id}/retry`, { token: await app.as('finance') }),
     ])
-    expect(asked.map(({ status }) => status)).toEqual([401, 403])
+    expect(asked.map(({ status }) => status)).toEqual([401, 403, 403])
   })
 
   test('202 gives a failed job all its tries again, and it runs', async () => {
@@ -124,6 +127,25 @@ describe('POST /api/system/jobs/:id/retry', () => {
     expect(again).toMatchObject({ id, status: 'queued', attempts: 0 })
     await app.runJobs()
     await expect.poll(async () => (await list()).body.data).toEqual([])
+  })
+
+  test('202 leaves a line in the audit trail: who had what run again, and by which request', async () => {
+    const id = await addJob('expire-orders', 'failed')
+    expect((await retry(id, { headers: { 'x-request-id': 'retry-seen' } })).status).toBe(202)
+    const { body } = await app.request('GET /api/events?requestId=retry-seen', { token: admin })
+    expect(body.data).toHaveLength(1)
+    expect(body.data[0]).toMatchObject({
+      type: 'job.retried',
+      actor: { name: 'admin', kind: 'staff' },
+      rootId: expect.stringMatching(/^job_/),
+      data: { jobId: id, task: 'expire-orders' },
+    })
+  })
+
+  test('202 as the queue has it from then on', async () => {
+    const id = await addJob('expire-orders', 'failed')
+    const { body } = await retry(id)
+    expect((await list()).body.data).toEqual([body])
   })
 
   test('202 brings forward a job that waits for its next try', async () => {
@@ -140,11 +162,15 @@ describe('POST /api/system/jobs/:id/retry', () => {
   test('202 once and again with one Idempotency-Key: the reply is the same', async () => {
     const id = await addJob('expire-orders', 'failed')
     const headers = { 'idempotency-key': 'retry-of-a-failed-job' }
+    const retries = async (): Promise<number> =>
+      (await app.sql(`select id from events where type = 'job.retried'`)).length
+    const before = await retries()
     const first = await retry(id, { headers })
     const second = await retry(id, { headers })
     expect([first.status, second.status]).toEqual([202, 202])
     expect(second.body).toEqual(first.body)
     expect(second.headers.get('idempotent-replayed')).toBe('true')
+    expect(await retries()).toBe(before + 1)
   })
 
   test('409 job_running while it runs, and it is left alone', async () => {
@@ -163,6 +189,28 @@ describe('POST /api/system/jobs/:id/retry', () => {
 
   test('404 for a job that is done or never was', async () => {
     for (const id of ['999999999', '1']) expect((await retry(id)).status).toBe(404)
+  })
+
+  test('404 for a job that ends while it is asked for', async () => {
+    const id = await addJob('expire-orders', 'queued')
+    const ending = new pg.Client({ connectionString: app.database.ownerUrl })
+    await ending.connect()
+    try {
+      await ending.query('begin')
+      await ending.query('delete from graphile_worker._private_jobs where id = $1', [id])
+      const asked = retry(id)
+      // Whoever waits for a row holds its place in the line.
+      await expect
+        .poll(() =>
+          app.sql(`select pid from pg_locks where locktype = 'tuple'
+            and database = (select oid from pg_database where datname = current_database())`),
+        )
+        .toHaveLength(1)
+      await ending.query('commit')
+      expect((await asked).status).toBe(404)
+    } finally {
+      await ending.end()
+    }
   })
 
   test('400 for what is no number of a job', async () => {

@@ -1,3 +1,5 @@
+import { readFileSync } from 'node:fs'
+import path from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { startTestApp, type Reply, type TestApp } from '../../../test/support/app.ts'
 
@@ -100,6 +102,23 @@ describe('GET /api/system/metrics', () => {
     )
   })
 
+  test.each([
+    ['application/json', 'json'],
+    ['application/json, text/plain, */*', 'json'],
+    ['text/plain;q=0.5, application/json', 'json'],
+    ['application/*', 'json'],
+    ['text/plain, application/json', 'text'],
+    ['application/json;q=0.2, text/plain;q=0.3', 'text'],
+    ['application/json;q=0, */*', 'text'],
+    ['*/*', 'text'],
+  ])('200 for a client that reads %s as %s', async (accept, form) => {
+    const { status, headers } = await app.request('GET /api/system/metrics', {
+      token: metricsToken,
+      headers: { accept },
+    })
+    expect([status, headers.get('content-type')]).toEqual([200, expect.stringContaining(form)])
+  })
+
   test('200 counts each request once by method, route template and status', async () => {
     const before = await samples()
     await app.request('GET /api/services/svc_01jd8q9yg8e5v9c0m4t7k2x3za')
@@ -198,19 +217,49 @@ describe('GET /api/system/metrics', () => {
   test('200 without the figures that cannot be read, and says how many', async () => {
     const other = await startTestApp({ metricsToken })
     try {
-      await other.sql('alter table event_delivery rename to event_delivery_away')
+      for (const table of ['event_delivery', 'notifications', 'payments']) {
+        await other.sql(`alter table ${table} rename to ${table}_away`)
+      }
       const { body } = await other.request('GET /api/system/metrics', { token: metricsToken })
-      expect(body).toMatch(/^bureau_figure_sources_failed 1$/m)
+      expect(body).toMatch(/^bureau_figure_sources_failed 3$/m)
       expect(body).not.toMatch(/^bureau_(jobs|undelivered_events)[ {]/m)
       expect(body).toMatch(/^bureau_database_connections \d/m)
       const summary = await other.request('GET /api/system/metrics', {
         token: metricsToken,
         headers: { accept: 'application/json' },
       })
-      expect(summary.body).toMatchObject({ jobs: null, missing: 1 })
+      expect(summary.body).toMatchObject({
+        jobs: null,
+        mails: null,
+        today: { orders: 0, revenue: null },
+        missing: 3,
+      })
     } finally {
       await other.close()
     }
+  })
+})
+
+describe('docs/guides/operations.md', () => {
+  const page = readFileSync(
+    path.resolve(import.meta.dirname, '../../../../docs/guides/operations.md'),
+    'utf8',
+  )
+
+  test('names figures that a scrape has', async () => {
+    const named = page.match(/\b(bureau|http_server|nodejs|process)_\w+/g) ?? []
+    expect(named.length).toBeGreaterThan(10)
+    const text = String((await scrape()).body)
+    for (const name of named.map((one) => one.replace(/_(bucket|count|sum)$/, ''))) {
+      expect(text).toMatch(new RegExp(`^# TYPE ${name} `, 'm'))
+    }
+  })
+
+  test('explains every check that there is', async () => {
+    const [, table = ''] = /## What each check means\n(.*?)\n## /s.exec(page) ?? []
+    const explained = [...table.matchAll(/^\| `([\w-]+)` \|/gm)].map(([, name]) => name)
+    const { body } = await app.request('GET /api/system/health', { token: await app.as('admin') })
+    expect(explained.toSorted()).toEqual(Object.keys(body.checks).toSorted())
   })
 })
 

@@ -1,4 +1,5 @@
 import { answer, endpoint, textAnswer, type Answer, type Endpoint } from '../../http/endpoint.ts'
+import { prefersJson } from '../../http/prefers-json.ts'
 import {
   AuditEvent,
   AuditQuery,
@@ -257,8 +258,3 @@ export const routes: readonly Endpoint[] = [
     (ctx, { query, page }) => listErrors(ctx, query, page),
   ),
 ]
-
-/** Scrapers ask for text, or for anything; a console asks for JSON alone. */
-function prefersJson(accept: string): boolean {
-  return /application\/(\w+\+)?json/.test(accept) && !/text\/plain|openmetrics/.test(accept)
-}

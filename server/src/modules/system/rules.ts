@@ -1,14 +1,13 @@
-/** What one route was asked during a window, with its durations in a histogram's buckets. */
-export interface RouteCounts {
-  readonly method: string
-  readonly route: string
+/** Requests of a window, with their durations in a histogram's buckets. */
+export interface RequestCounts {
   readonly count: number
+  /** Replies of 500 and above. */
   readonly errors: number
   /** How many fell into each bucket; the one without an upper bound stands last. */
   readonly buckets: readonly number[]
 }
 
-export interface RouteFigures {
+export interface RequestFigures {
   readonly count: number
   readonly perSecond: number
   /** Share of replies of 500 and above, 0 to 1. */
@@ -27,9 +26,9 @@ export interface Window {
 
 /** The figures of one route, or of several added up. */
 export function figuresOf(
-  { count, errors, buckets }: Pick<RouteCounts, 'count' | 'errors' | 'buckets'>,
+  { count, errors, buckets }: RequestCounts,
   { seconds, bounds }: Window,
-): RouteFigures {
+): RequestFigures {
   const quantile = (share: number): number => rounded(quantileOf({ buckets, bounds }, share) * 1000)
   return {
     count,
@@ -42,9 +41,7 @@ export function figuresOf(
 }
 
 /** All routes as if they were one. */
-export function totalOf(
-  routes: readonly RouteCounts[],
-): Pick<RouteCounts, 'count' | 'errors' | 'buckets'> {
+export function totalOf(routes: readonly RequestCounts[]): RequestCounts {
   const buckets: number[] = []
   for (const route of routes) {
     route.buckets.forEach((count, index) => {

@@ -41,15 +41,21 @@ export const Health = Type.Object(
 )
 export type Health = Static<typeof Health>
 
-/** Any aggregate or actor: the audit trail is of all of them. */
-const AnyId = Type.String({ pattern: '^[a-z]{2,12}_[0-9a-z]{26}$' })
+/** Whoever can act, of whichever module. */
+const ActorId = Type.String({ pattern: '^[a-z]{2,12}_[0-9a-z]{26}$' })
+
+/** The audit trail is of all aggregates, also of the provider's events, whose ids are its own. */
+const RootId = Type.String({
+  pattern: '^[a-z]{2,12}_[0-9A-Za-z_]{1,100}$',
+  examples: ['ord_01jd8q9yg8e5v9c0m4t7k2x3za'],
+})
 
 export const AuditQuery = Type.Object({
-  rootId: Type.Optional(AnyId),
+  rootId: Type.Optional(RootId),
   type: Type.Optional(
     Type.String({ maxLength: 100, pattern: '^[a-z._]{1,100}$', examples: ['order.placed'] }),
   ),
-  actorId: Type.Optional(AnyId),
+  actorId: Type.Optional(ActorId),
   requestId: Type.Optional(Type.String({ maxLength: 100 })),
   from: Type.Optional(Instant),
   to: Type.Optional(Type.Unsafe<string>({ ...Instant, description: 'before this instant' })),
@@ -177,15 +183,19 @@ export const Summary = Type.Object(
         undeliveredEvents: Type.Integer(),
       }),
     ),
-    mails: Type.Object({
-      queued: Type.Integer(),
-      failed: Type.Integer(),
-    }),
+    mails: nullable(
+      Type.Object({
+        queued: Type.Integer(),
+        failed: Type.Integer(),
+      }),
+    ),
     today: Type.Object({
-      orders: Type.Integer({ description: 'placed since midnight in `TIME_ZONE`' }),
-      revenue: Type.Array(Money, { description: 'what came in less what went back' }),
+      orders: nullable(Type.Integer({ description: 'placed since midnight in `TIME_ZONE`' })),
+      revenue: nullable(Type.Array(Money, { description: 'what came in less what went back' })),
     }),
-    missing: Type.Integer({ description: 'sources of figures that did not answer' }),
+    missing: Type.Integer({
+      description: 'sources of figures that did not answer: what they tell is null',
+    }),
   },
   { title: 'Summary' },
 )

@@ -20,11 +20,16 @@ export interface ListRequest {
 }
 
 /** One object of a list, with the attempt that its intent's metadata says it is for. */
-export interface Listed<Seen> {
+export interface Listed<Seen> extends Owner {
   readonly seen: Seen
+  readonly createdAt: Date
+}
+
+/** Whom an intent's metadata names; nulls where it names nobody. */
+interface Owner {
   readonly orderId: string | null
   readonly paymentId: string | null
-  readonly createdAt: Date
+  readonly installation: string | null
 }
 
 /** At most 100 objects, newest first, and where the next page begins. */
@@ -47,21 +52,21 @@ export function listCalls(call: Call): ListCalls {
       call(async (stripe) =>
         toPage(await stripe.paymentIntents.list(toParameters(request)), (intent) => ({
           seen: fromIntent(intent),
-          ...idsIn(intent.metadata),
+          ...ownerIn(intent.metadata),
         })),
       ),
     listAllRefunds: (request) =>
       call(async (stripe) =>
         toPage(await stripe.refunds.list(toParameters(request, intentOfEach)), (refund) => ({
           seen: toRefund(refund),
-          ...idsOfIntent(refund.payment_intent),
+          ...ownerOf(refund.payment_intent),
         })),
       ),
     listDisputes: (request) =>
       call(async (stripe) =>
         toPage(await stripe.disputes.list(toParameters(request, intentOfEach)), (dispute) => ({
           seen: toDispute(dispute),
-          ...idsOfIntent(dispute.payment_intent),
+          ...ownerOf(dispute.payment_intent),
         })),
       ),
   }
@@ -99,10 +104,12 @@ function toPage<T extends { readonly id: string; readonly created: number }, See
   }
 }
 
-function idsOfIntent(
-  intent: string | Stripe.PaymentIntent | null,
-): Pick<Listed<unknown>, 'orderId' | 'paymentId'> {
-  return idsIn(typeof intent === 'object' && intent !== null ? intent.metadata : null)
+function ownerOf(intent: string | Stripe.PaymentIntent | null): Owner {
+  return ownerIn(typeof intent === 'object' && intent !== null ? intent.metadata : null)
+}
+
+function ownerIn(metadata: Stripe.Metadata | null): Owner {
+  return { ...idsIn(metadata), installation: metadata?.['installation'] ?? null }
 }
 
 function toSeconds(date: Date): number {

@@ -72,7 +72,7 @@ export interface ServiceChange {
   readonly ifMatch: number | null
 }
 
-/** Applies a merge patch. One that changes nothing raises no version and announces nothing. */
+/** Applies a merge patch. One that changes nothing raises no version and has no event. */
 export async function updateService(ctx: AppContext, change: ServiceChange): Promise<Service> {
   const { id, patch, ifMatch } = change
   return await changeCatalogue(ctx, async (ctx) => {

@@ -13,6 +13,7 @@ import type {
   ReconciliationScope,
   ReconciliationStatus,
 } from '../schema.ts'
+import { wideDays } from '../rules.ts'
 
 export interface ReconciliationRow {
   readonly id: Id<'rec'>
@@ -27,6 +28,9 @@ export interface ReconciliationRow {
   readonly startedAt: Date
   readonly finishedAt: Date | null
 }
+
+/** What one run keeps at most of what it finds. */
+export const maxKept = 1000
 
 const reconciliationColumns = sql`id, scope, status, window_from, window_to, partial, counts,
   output, version, started_at, finished_at`
@@ -105,10 +109,22 @@ export const listReconciliations = (db: Db, limit: number): Promise<Reconciliati
     select ${reconciliationColumns} from reconciliations
     order by started_at desc, id desc limit ${limit}`)
 
-export const findLatestCompleted = (db: Db): Promise<ReconciliationRow | undefined> =>
-  db.maybeOne(sql`
-    select ${reconciliationColumns} from reconciliations
-    where status = 'completed' order by started_at desc, id desc limit 1`)
+const latest = sql`
+  select ${reconciliationColumns} from reconciliations
+  where status = 'completed' order by started_at desc, id desc limit 1`
+
+const latestWide = sql`
+  select ${reconciliationColumns} from reconciliations
+  where status = 'completed' and scope <> 'recent'
+    and window_to - window_from >= make_interval(days => ${wideDays})
+  order by started_at desc, id desc limit 1`
+
+export const findLatest = (db: Db): Promise<ReconciliationRow | undefined> =>
+  db.maybeOne(sql`${latest}`)
+
+/** The latest that has looked as far as the one of each night does, and at the orders. */
+export const findLatestWide = (db: Db): Promise<ReconciliationRow | undefined> =>
+  db.maybeOne(sql`${latestWide}`)
 
 export interface DifferenceRow {
   readonly reconciliationId: Id<'rec'>
@@ -142,9 +158,11 @@ export const insertDifferences = (
       "objectId" text, "orderId" text, "providerRef" text, ours jsonb, theirs jsonb,
       healed boolean)`)
 
+const differenceColumns = sql`reconciliation_id, id, kind, object, object_id, order_id,
+  provider_ref, ours, theirs, healed, created_at`
+
 export const differenceList: ListDefinition<DifferenceFilters> = {
-  columns: sql`reconciliation_id, id, kind, object, object_id, order_id, provider_ref, ours, theirs,
-    healed, created_at`,
+  columns: differenceColumns,
   from: sql`reconciliation_differences`,
   id: sql`id`,
   sorts: { createdAt: { column: sql`created_at`, type: sql`timestamptz` } },
@@ -160,6 +178,37 @@ export const listDifferences = (
   db: Db,
   query: ListQuery<DifferenceFilters>,
 ): Promise<Page<DifferenceRow>> => fetchPage(db, differenceList, query)
+
+/**
+ * What is open of the latest look and of the latest wide one, each thing once, as it was seen last:
+ * the look of an hour must not hide what only that of the night can find.
+ */
+const openDifferences = sql`
+  select distinct on (object, object_id, provider_ref) ${differenceColumns}
+  from reconciliation_differences
+  where not healed and reconciliation_id in (
+    select id from (${latest}) as newest union select id from (${latestWide}) as widest)
+  order by object, object_id, provider_ref, created_at desc`
+
+export const listOpenDifferences = (db: Db, limit: number): Promise<DifferenceRow[]> =>
+  db.many(sql`
+    select ${differenceColumns} from (${openDifferences}) as open
+    order by created_at, id limit ${limit}`)
+
+export const countOpenDifferences = async (db: Db): Promise<number> => {
+  const { open } = await db.one<{ open: number }>(
+    sql`select count(*) as open from (${openDifferences}) as found`,
+  )
+  return open
+}
+
+/** Orders that were found to show something else than their ledger, by the latest wide look. */
+export const listOpenDrifts = (db: Db): Promise<{ orderId: string }[]> =>
+  db.many(sql`
+    select order_id from reconciliation_differences
+    where kind = 'ledger_differs'
+      and reconciliation_id in (select id from (${latestWide}) as widest)
+    order by order_id limit ${maxKept}`)
 
 /** Runs that nobody asks for any more, oldest first. */
 export const listOldReconciliations = (

@@ -25,8 +25,7 @@ export type Operation = 'create' | 'confirm' | 'amount' | 'cancel' | 'expire'
 
 export interface Step {
   readonly operation: Operation
-  /** The amount that the call asks for, unless a change without an answer is to be repeated. */
-  readonly nextAmount?: number
+  /** A change of the amount is to `nextAmount` of the row, which is present. */
   call(payment: PaymentRow, key: string): Promise<ObservedPayment>
 }
 
@@ -50,7 +49,7 @@ export async function runStep(ctx: AppContext, payment: PaymentRow, step: Step):
   } catch (error) {
     throw await afterFailure(ctx, begun, error)
   }
-  await settlePayment(ctx, begun, { seen, endsStep: true })
+  await settlePayment(ctx, begun, { seen, end: 'answered' })
 }
 
 /**
@@ -62,14 +61,19 @@ export async function recoverStaleStep(ctx: AppContext, payment: PaymentRow): Pr
   if (ctx.now.getTime() - payment.stepAt.getTime() < stepLeaseMs) return false
   const seen = await ctx.stripe.retrievePayment(payment.providerRef)
   // Another request's step: what came of it is not what this one's key stands for.
-  await settlePayment(withoutLease(ctx), payment, { seen, endsStep: true })
+  await settlePayment(withoutLease(ctx), payment, { seen, end: 'erred' })
   return true
 }
 
-/** Asks the provider for the object and settles what it says. */
-export async function observe(ctx: AppContext, payment: PaymentRow): Promise<void> {
-  if (payment.providerRef === null) return
-  await settlePayment(ctx, payment, { seen: await ctx.stripe.retrievePayment(payment.providerRef) })
+/** Asks the provider for the object and settles what it says; answers what was seen, if anything. */
+export async function observe(
+  ctx: AppContext,
+  payment: PaymentRow,
+): Promise<ObservedPayment | undefined> {
+  if (payment.providerRef === null) return undefined
+  const seen = await ctx.stripe.retrievePayment(payment.providerRef)
+  await settlePayment(ctx, payment, { seen })
+  return seen
 }
 
 /** A decline is no failure of ours; a refusal tells the client why, in the provider's words. */
@@ -86,7 +90,7 @@ export function toPublicFailure(error: unknown): unknown {
 async function begin(
   ctx: AppContext,
   { orderId, id }: PaymentRow,
-  { operation, nextAmount }: Step,
+  { operation }: Step,
 ): Promise<PaymentRow | undefined> {
   return await inTx(ctx, async (ctx) => {
     const order = await lockOrder(ctx.db, orderId)
@@ -104,18 +108,30 @@ async function begin(
       // also when it stood before and the answer to this call is lost.
       await nameKey(ctx, order.id, ctx.origin.lease)
     }
-    const intention = { step: operation, nextAmount: current.nextAmount ?? nextAmount ?? null }
+    // The sum of now; but a change that had no answer may still arrive, and is repeated first.
+    const wanted = operation === 'amount' ? outstandingOf(order) : null
+    const nextAmount = current.nextAmount ?? wanted
+    if (operation === 'amount' && nextAmount === null) return undefined
+    const intention = { step: operation, nextAmount }
     await beginStep(ctx.db, current, intention, ctx.now)
     return { ...current, ...intention, stepAt: ctx.now }
   })
 }
 
-/** Looked at under the lock: nobody is charged for an order that was cancelled or part-paid since. */
+/** What a card may be asked for; null where nothing is. */
+function outstandingOf({ status, total, paid }: OrderRow): number | null {
+  return status === 'cancelled' || paid >= total ? null : total - paid
+}
+
+/**
+ * Looked at under the lock: nobody is charged for an order that was cancelled or part-paid since,
+ * nor while the provider may have, or be given, another amount than what is outstanding.
+ */
 function requireSameSum(order: OrderRow, payment: PaymentRow): void {
   if (order.status === 'cancelled')
     throw orderNotPayable({ members: { orderStatus: order.status } })
-  if (payment.amount === order.total - order.paid) return
-  throw paymentInProgress({ retryAfterSeconds: 1 })
+  const isSure = payment.nextAmount === null && payment.amount === order.total - order.paid
+  if (!isSure) throw paymentInProgress({ retryAfterSeconds: 1 })
 }
 
 /** Makes our row true after a failed call, and returns the error that the caller should hear. */
@@ -127,17 +143,17 @@ async function afterFailure(
   if (!(error instanceof ProviderError)) return error
   switch (error.kind) {
     case 'busy':
-      await endStep(ctx.db, payment, false)
+      await endStep(ctx.db, payment, 'lost')
       return providerUnavailable({ retryAfterSeconds: 1, cause: error })
     case 'erred':
     case 'lost':
-      await lookUp(ctx, payment, error)
+      await lookUp(ctx, payment, error.kind)
       return providerUnavailable({ retryAfterSeconds: 2, cause: error })
     case 'declined':
     case 'refused':
     case 'key_used':
       // A definite answer: the next call is another one. A decline has also changed the object.
-      await endStep(ctx.db, payment, true)
+      await endStep(ctx.db, payment, 'answered')
       await observe(ctx, payment)
       return error
     default:
@@ -150,10 +166,13 @@ async function afterFailure(
  * own failures under a key, so that after one the next call needs another. A call that was lost may
  * still arrive: unless it is seen to have happened, the next one has the same key.
  */
-async function lookUp(ctx: AppContext, payment: PaymentRow, error: ProviderError): Promise<void> {
+async function lookUp(
+  ctx: AppContext,
+  payment: PaymentRow,
+  unanswered: 'erred' | 'lost',
+): Promise<void> {
   // A creation moves no money, and nobody knows of what it may have made: it can be repeated.
-  if (payment.providerRef === null)
-    return void (await endStep(ctx.db, payment, error.kind === 'erred'))
+  if (payment.providerRef === null) return void (await endStep(ctx.db, payment, unanswered))
   try {
     await observe(ctx, payment)
   } catch (failure) {
@@ -162,6 +181,12 @@ async function lookUp(ctx: AppContext, payment: PaymentRow, error: ProviderError
     return
   }
   const now = await findPayment(ctx.db, payment.orderId, payment.id)
-  const hasMoved = now?.status !== payment.status || now.amount !== payment.amount
-  await endStep(ctx.db, payment, hasMoved || error.kind === 'erred')
+  await endStep(ctx.db, payment, now && hasHappened(payment, now) ? 'answered' : unanswered)
+}
+
+/** A new amount is the sign of a change of the amount, a new state that of all other calls. */
+function hasHappened(before: PaymentRow, now: PaymentRow): boolean {
+  return before.step === 'amount'
+    ? now.nextAmount === null || isFinal(now.status)
+    : now.status !== before.status
 }

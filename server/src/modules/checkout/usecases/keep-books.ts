@@ -9,6 +9,7 @@ import {
   type PaymentRow,
   type RefundRow,
 } from '../../payments/index.ts'
+import { adjustLivePayment } from './adjust-payment.ts'
 import { observe, recoverStaleStep } from './call-provider.ts'
 import { abandonLost, isLost } from './end-payment.ts'
 import { sendRefund } from './refund-money.ts'
@@ -52,6 +53,8 @@ async function reconcilePayment(ctx: AppContext, payment: PaymentRow): Promise<v
   if (isLost(ctx, payment)) return await abandonLost(ctx, payment)
   if (await recoverStaleStep(ctx, payment)) return
   await observe(ctx, payment)
+  // Its order may have changed since, and the job that was to tell the provider have given up.
+  await adjustLivePayment(ctx, payment.orderId)
 }
 
 async function reconcileRefund(ctx: AppContext, refund: RefundRow): Promise<void> {

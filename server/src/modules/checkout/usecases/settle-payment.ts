@@ -12,12 +12,13 @@ import {
   PaymentSucceeded,
   reserveRefund,
   type PaymentRow,
+  type StepEnd,
 } from '../../payments/index.ts'
 
-/** What was seen, and whether it is the answer to the row's own step, which then ends with it. */
+/** What was seen, and how the row's own step has ended with it, if it has. */
 export interface News {
   readonly seen: ObservedPayment
-  readonly endsStep?: true
+  readonly end?: StepEnd
 }
 
 /**
@@ -29,7 +30,7 @@ export interface News {
 export async function settlePayment(
   ctx: AppContext,
   row: PaymentRow,
-  { seen, endsStep }: News,
+  { seen, end }: News,
 ): Promise<void> {
   const { livemode } = ctx.stripe
   await inTx(withoutLease(ctx), async (ctx) => {
@@ -37,7 +38,7 @@ export async function settlePayment(
     const payment = order && (await lockPayment(ctx.db, row.orderId, row.id))
     if (!order || !payment) return
     const { changed, facts } = await applyObservation(ctx, payment, { seen, livemode })
-    if (endsStep) await endStep(ctx.db, row, true)
+    if (end) await endStep(ctx.db, row, end)
     if (changed) await settleNews(ctx, { order, payment, facts })
   })
 }

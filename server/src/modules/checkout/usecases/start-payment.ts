@@ -5,9 +5,10 @@ import { ProviderError } from '../../../platform/stripe.ts'
 import { lockOrder, writeLedger, type OrderRow } from '../../orders/index.ts'
 import { findLivePayment, findPayment, openAttempt, type PaymentRow } from '../../payments/index.ts'
 import { orderNotPayable, paymentInProgress } from '../schema.ts'
-import { changeAmount } from './adjust-payment.ts'
+import { bringToAmount } from './adjust-payment.ts'
 import { recoverStaleStep, runStep, toPublicFailure } from './call-provider.ts'
 import { abandonLost, endPayment, isLost } from './end-payment.ts'
+import { installationOf } from './installation.ts'
 
 export interface PaymentWish {
   readonly mode: 'intent' | 'hosted'
@@ -63,10 +64,7 @@ async function bringNearer(ctx: AppContext, turn: Turn): Promise<PaymentRow | un
     await endPayment(ctx, payment)
     return undefined
   }
-  const outstanding = order.total - order.paid
-  if (payment.amount === outstanding && payment.nextAmount === null) return payment
-  await changeAmount(ctx, payment, outstanding)
-  return undefined
+  return (await bringToAmount(ctx, payment, order.total - order.paid)) ? payment : undefined
 }
 
 async function recover(ctx: AppContext, payment: PaymentRow): Promise<boolean> {
@@ -132,6 +130,7 @@ async function callForObject(ctx: AppContext, { order, payment, wish }: Turn): P
     paymentId: payment.id,
     orderNumber: order.number,
     email: order.customerEmail,
+    installation: installationOf(ctx),
   }
   const session = {
     ...charge,

@@ -3,7 +3,7 @@ import type { AppContext } from '../../../platform/context.ts'
 import type { Finding, HealthCheck } from '../../../platform/health.ts'
 import type { FigureSource } from '../../../platform/metrics.ts'
 import { countEvents, findOldestWaiting } from '../sql/provider-events.ts'
-import { findLatestCompleted } from '../sql/reconciliations.ts'
+import { countOpenDifferences } from '../sql/reconciliations.ts'
 
 /** At worst a warning, and never a call: the last ones tell how the provider is. */
 export const paymentsCheck: HealthCheck = {
@@ -36,8 +36,7 @@ async function checkPayments({ db, now, stripe }: AppContext): Promise<Finding> 
       observedUnit: 's',
     }
   }
-  const latest = await findLatestCompleted(db)
-  const open = latest ? latest.counts.differences - latest.counts.healed : 0
+  const open = await countOpenDifferences(db)
   if (open === 0) return { status: 'pass' }
   return {
     status: 'warn',
@@ -72,14 +71,13 @@ export const paymentFigures: FigureSource = {
     },
     {
       name: names.open,
-      help: 'Differences between our books and the provider’s that the last comparison left open.',
+      help: 'Differences between our books and the provider’s that the last comparisons left open.',
       type: 'gauge',
     },
   ],
   read: async ({ db, now }) => {
     const counted = await countEvents(db, later(now, -dayMs))
     const waiting = await findOldestWaiting(db)
-    const latest = await findLatestCompleted(db)
     const waitedMs = waiting ? now.getTime() - waiting.receivedAt.getTime() : 0
     return [
       ...outcomes.map((outcome) => ({
@@ -88,7 +86,7 @@ export const paymentFigures: FigureSource = {
         labels: { outcome },
       })),
       { figure: names.oldest, value: Math.max(0, waitedMs) / secondMs },
-      { figure: names.open, value: latest ? latest.counts.differences - latest.counts.healed : 0 },
+      { figure: names.open, value: await countOpenDifferences(db) },
     ]
   },
 }

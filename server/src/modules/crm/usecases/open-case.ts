@@ -10,7 +10,7 @@ import { checkOpening, kindOf, originOf, readDueAt, subjectOfOrder, type Opener 
 import type { OpenCaseInput, OpenedCase } from '../schema.ts'
 import { findCaseNumber, insertCase, type NewCase } from '../sql/cases.ts'
 import { openerOf } from './actors.ts'
-import { requireAssignable, requireCustomer } from './people.ts'
+import { lockOwner, requireAssignable, requireCustomer } from './people.ts'
 import { getCase } from './read-cases.ts'
 
 /**
@@ -72,8 +72,9 @@ async function spendContact(ctx: AppContext): Promise<void> {
 }
 
 async function writeCase(ctx: TxContext, draft: NewCase): Promise<string> {
-  const { number } = await insertCase(ctx.db, draft)
-  const { id, origin, kind, orderId, customerId } = draft
+  const customerId = draft.customerId && (await lockOwner(ctx, draft.customerId))
+  const { number } = await insertCase(ctx.db, { ...draft, customerId })
+  const { id, origin, kind, orderId } = draft
   const data = { origin, kind, orderId, customerId }
   await emit(ctx, CaseOpened({ rootId: id, rootVersion: 1, data }))
   return number
@@ -115,7 +116,7 @@ async function findAsker(ctx: AppContext, input: OpenCaseInput): Promise<Asker> 
     return { contact: present(given, 'a contact'), customerId: null, orderId: null }
   }
   const customer = await requireCustomer(ctx, input.customerId)
-  return { contact: given ?? toContact(customer), customerId: input.customerId, orderId: null }
+  return { contact: given ?? toContact(customer), customerId: customer.id, orderId: null }
 }
 
 async function findAskerOfOrder(

@@ -1,8 +1,9 @@
+import { present } from '../../../kernel/assert.ts'
 import { invalidInputAt } from '../../../kernel/errors.ts'
 import type { Id } from '../../../kernel/id.ts'
 import { permissionsOfRole } from '../../../kernel/permissions.ts'
-import type { Context } from '../../../platform/context.ts'
-import { findCustomer, type CustomerRecord } from '../../identity/index.ts'
+import type { Context, TxContext } from '../../../platform/context.ts'
+import { findCustomer, lockCustomerRecord, type CustomerRecord } from '../../identity/index.ts'
 import { findStaffRole } from '../sql/cases.ts'
 
 /** Throws 400 unless this is a colleague in service whose role may work on cases. */
@@ -28,4 +29,12 @@ export async function requireCustomer(
     code: 'unknown',
     message: 'must be an existing customer',
   })
+}
+
+/**
+ * Whose a case is that is about to be given to this record: its own, or that of the record which it
+ * has passed to. Until the transaction ends it passes on no more, and so never without the case.
+ */
+export async function lockOwner(ctx: TxContext, customerId: Id<'cus'>): Promise<Id<'cus'>> {
+  return present(await lockCustomerRecord(ctx, customerId), 'the customer of a case').id
 }

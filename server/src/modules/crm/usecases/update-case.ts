@@ -10,7 +10,7 @@ import { customerFixedByOrder, type StaffCase, type UpdateCaseInput } from '../s
 import { lockCase, writeMarks, type CaseMarks, type CaseState } from '../sql/cases.ts'
 import { readCaseKey } from './actors.ts'
 import { requireVersion } from './move-case.ts'
-import { requireAssignable, requireCustomer } from './people.ts'
+import { lockOwner, requireAssignable, requireCustomer } from './people.ts'
 import { getStaffCase } from './read-cases.ts'
 
 /**
@@ -30,7 +30,8 @@ export async function updateCase(
     const state = await lockCase(ctx.db, id)
     if (!state) throw notFound()
     requireVersion(state, ifMatch)
-    await writePatched(ctx, state, applyPatch(state, patch))
+    const owned = patch.customerId ? { customerId: await lockOwner(ctx, patch.customerId) } : {}
+    await writePatched(ctx, state, applyPatch(state, { ...patch, ...owned }))
   })
   return await getStaffCase(ctx, id)
 }

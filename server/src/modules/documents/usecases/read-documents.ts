@@ -51,7 +51,7 @@ export async function openDocument(
     sha256,
     open: async (range) => {
       const bytes = await ctx.files.open(row.key, range)
-      if (!bytes) throw new Error(`the bytes of document ${row.id} are missing`)
+      if (!bytes) throw await reasonOfAbsence(ctx, row)
       try {
         await recordReading(ctx, row, isByLink)
       } catch (error) {
@@ -76,6 +76,12 @@ export async function listAttached(
     ? await listByKeys(ctx.db, unique)
     : await listSharedByKeys(ctx.db, unique)
   return new Map(rows.map((row) => [row.key, renderAttached(row)]))
+}
+
+/** Deleted since the row was read, which is nobody's fault; or lost, which is ours. */
+async function reasonOfAbsence(ctx: Context, { id, key }: DocumentRow): Promise<Error> {
+  const isThere = (await findByKey(ctx.db, key))?.hasBytes === true
+  return isThere ? new Error(`the bytes of document ${id} are missing`) : noSuchDocument()
 }
 
 async function requireLinked(ctx: AppContext, key: string, link: LinkQuery): Promise<DocumentRow> {

@@ -72,15 +72,19 @@ async function clearDocument(ctx: AppContext, { id }: DocumentRow): Promise<void
   })
 }
 
-/** The row first, then the bytes: what is left of them after a crash is the sweep's. */
-async function condemnDocument(ctx: AppContext, { id, key }: DocumentRow): Promise<void> {
-  await inTx(ctx, async (ctx) => {
+/**
+ * The row first, then the bytes: what is left of them after a crash is the sweep's. Where another
+ * node's scan has settled it already, the bytes go with that word or stay with it.
+ */
+async function condemnDocument(ctx: AppContext, { id }: DocumentRow): Promise<void> {
+  const condemned = await inTx(ctx, async (ctx) => {
     const row = await settleScan(ctx.db, id, { reason: malwareReason, now: ctx.now })
-    if (!row) return
+    if (!row) return undefined
     await releaseRoom(ctx, row)
     const { orderId, caseId, customerId, visibility, eventVersion: rootVersion } = row
     const data = { orderId, caseId, customerId, visibility, cause: 'malware' as const }
     await emit(ctx, DocumentRejected({ rootId: id, rootVersion, data }))
+    return row
   })
-  await ctx.files.remove(key)
+  if (condemned) await ctx.files.remove(condemned.key)
 }

@@ -1,5 +1,6 @@
+import { present } from '../../../kernel/assert.ts'
 import { AppError, invalidInputAt, notFound, storageFull } from '../../../kernel/errors.ts'
-import { newId, newKey } from '../../../kernel/id.ts'
+import { newId, newKey, type Id } from '../../../kernel/id.ts'
 import {
   inTx,
   spend,
@@ -10,6 +11,8 @@ import {
 import { contentTypeOf, fileKinds, identifyFile } from '../../../platform/file-type.ts'
 import type { Upload } from '../../../platform/files.ts'
 import { emit } from '../../../platform/outbox.ts'
+import type { Ownership } from '../../../platform/subjects.ts'
+import { lockCustomerRecord } from '../../identity/index.ts'
 import { DocumentUploaded } from '../events.ts'
 import { cleanFilename } from '../rules.ts'
 import {
@@ -110,9 +113,13 @@ async function findPlace(ctx: Context, fields: UploadFields): Promise<Place> {
     const customerId = customerOf(ctx.actor)
     return { orderId, caseId, customerId, tokenOrderId: null, ...shown }
   }
-  const owner = await ctx.subjects.find(ctx, subjectId)
-  if (!owner) throw notFound({ detail: 'There is no such order or case.' })
+  const owner = requireOwner(await ctx.subjects.find(ctx, subjectId))
   return { orderId, caseId, customerId: owner.customerId, tokenOrderId: owner.orderId, ...shown }
+}
+
+function requireOwner(owner: Ownership | undefined): Ownership {
+  if (!owner) throw notFound({ detail: 'There is no such order or case.' })
+  return owner
 }
 
 function visibilityFor(
@@ -164,12 +171,29 @@ async function keepDocument(
 }
 
 async function writeDocument(ctx: TxContext, draft: NewDocument): Promise<DocumentRow> {
+  const ownerId = await lockOwner(ctx, draft)
   await requireRoom(ctx, draft)
-  const row = await insertDocument(ctx.db, draft)
+  const row = await insertDocument(ctx.db, { ...draft, customerId: ownerId })
   const { orderId, caseId, customerId, status, visibility, contentType, size } = row
   const data = { orderId, caseId, customerId, status, visibility, contentType, size }
   await emit(ctx, DocumentUploaded({ rootId: row.id, rootVersion: row.eventVersion, data }))
   return row
+}
+
+/**
+ * Whose the document is now, and still is when its row is there: since its first byte came, the
+ * case may have got another customer, or the customer's record passed to another. Throws 404 for
+ * what is not the actor's any more.
+ */
+async function lockOwner(
+  ctx: TxContext,
+  { orderId, caseId, customerId }: NewDocument,
+): Promise<Id<'cus'> | null> {
+  const subjectId = orderId ?? caseId
+  const owner =
+    subjectId === null ? { customerId } : requireOwner(await ctx.subjects.lock(ctx, subjectId))
+  if (owner.customerId === null) return null
+  return present(await lockCustomerRecord(ctx, owner.customerId), 'the customer of a document').id
 }
 
 /** The customer's row before that of all: everybody takes them in this order. */

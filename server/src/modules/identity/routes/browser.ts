@@ -2,7 +2,7 @@ import { answer, type Answer, type HttpFacts } from '../../../http/endpoint.ts'
 import { forbidden } from '../../../kernel/errors.ts'
 import type { Business } from '../../../platform/context.ts'
 import { isCrossSite } from '../rules.ts'
-import type { Audience, SignedIn } from '../schema.ts'
+import type { Audience, SignedIn } from '../schema/index.ts'
 import type { Device, OpenedSession } from '../usecases/sessions.ts'
 
 /** What travels beside the JSON: cookies, and the headers by which a browser speaks of itself. */

@@ -9,7 +9,7 @@ import {
   CustomerPatch,
   emailOfLogin,
   NewCustomer,
-} from '../schema.ts'
+} from '../schema/index.ts'
 import {
   changeCustomer,
   createCustomer,

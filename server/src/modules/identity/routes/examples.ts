@@ -1,5 +1,5 @@
 import type { Id } from '../../../kernel/id.ts'
-import type { CustomerDetail, StaffUser, User } from '../schema.ts'
+import type { CustomerDetail, StaffUser, User } from '../schema/index.ts'
 
 /** What the worked examples of the endpoints have in common. */
 

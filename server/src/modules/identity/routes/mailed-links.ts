@@ -10,7 +10,7 @@ import {
   passwordRequired,
   PasswordReset,
   User,
-} from '../schema.ts'
+} from '../schema/index.ts'
 import { requestPasswordReset, resetPassword } from '../usecases/reset-password.ts'
 import { requestEmailVerification, verifyEmail } from '../usecases/verify-email.ts'
 import { mailedTokenExample, newPasswordExample, userExample } from './examples.ts'

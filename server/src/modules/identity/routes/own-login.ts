@@ -1,6 +1,13 @@
 import { Type } from 'typebox'
 import { endpoint, type Endpoint } from '../../../http/endpoint.ts'
-import { PasswordChange, Session, SessionParams, SignedIn, User, wrongPassword } from '../schema.ts'
+import {
+  PasswordChange,
+  Session,
+  SessionParams,
+  SignedIn,
+  User,
+  wrongPassword,
+} from '../schema/index.ts'
 import { getMe } from '../usecases/authenticate.ts'
 import { changePassword } from '../usecases/change-password.ts'
 import { endOtherSessions, endOwnSession, getSession, listSessions } from '../usecases/sessions.ts'

@@ -9,7 +9,7 @@ import {
   SecondFactorSetup,
   wrongCode,
   wrongPassword,
-} from '../schema.ts'
+} from '../schema/index.ts'
 import {
   activateSecondFactor,
   disableSecondFactor,

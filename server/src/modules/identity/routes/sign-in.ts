@@ -13,7 +13,7 @@ import {
   Registration,
   SignedIn,
   StaffCredentials,
-} from '../schema.ts'
+} from '../schema/index.ts'
 import { setUpFirstAdmin } from '../usecases/first-admin.ts'
 import { register } from '../usecases/register.ts'
 import { refreshSession, signOut } from '../usecases/sessions.ts'

@@ -11,7 +11,7 @@ import {
   StaffPatch,
   StaffUser,
   UserParams,
-} from '../schema.ts'
+} from '../schema/index.ts'
 import { inviteAgain, inviteStaff } from '../usecases/invite-staff.ts'
 import { getStaff, listStaff, resetSecondFactor, updateStaff } from '../usecases/staff.ts'
 import { staffExample } from './examples.ts'

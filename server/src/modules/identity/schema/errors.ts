@@ -72,8 +72,9 @@ export const emailVerifiedAlready = defineError(
 export const invitationAccepted = defineError(
   409,
   'invitation_accepted',
-  'The colleague was not invited, or has taken the invitation up; a forgotten password is reset.',
-  'Have a forgotten password reset with `POST /api/auth/password/forgot`.',
+  'No invitation is open: it was taken up, there never was one, or the login is shut.',
+  'Open a shut login again first; have a forgotten password reset with ' +
+    '`POST /api/auth/password/forgot`.',
 )
 export const mfaEnabledAlready = defineError(
   409,

@@ -4,7 +4,7 @@ import type { Db, Tx } from '../../../platform/database.ts'
 import { fetchPage, type ListDefinition } from '../../../platform/list.ts'
 import { sql } from '../../../platform/sql.ts'
 import { emailKeyOf, foldText, searchedTextOf } from '../rules.ts'
-import type { CustomerFilters, CustomerRecord } from '../schema.ts'
+import type { CustomerFilters, CustomerRecord } from '../schema/index.ts'
 import { containing } from './search.ts'
 
 export interface CustomerRow extends CustomerRecord {

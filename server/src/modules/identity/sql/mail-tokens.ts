@@ -2,7 +2,7 @@ import type { Id } from '../../../kernel/id.ts'
 import type { Db, Tx } from '../../../platform/database.ts'
 import { enqueued } from '../../../platform/jobs.ts'
 import { sql } from '../../../platform/sql.ts'
-import type { MailPurpose } from '../schema.ts'
+import type { MailPurpose } from '../schema/index.ts'
 
 export interface MailTokenKey {
   /** A login, or a registration that will be one. */

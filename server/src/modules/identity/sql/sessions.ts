@@ -4,7 +4,7 @@ import type { Db, Tx } from '../../../platform/database.ts'
 import { fetchPage, type ListDefinition } from '../../../platform/list.ts'
 import { sql } from '../../../platform/sql.ts'
 import type { SessionEndReason } from '../events.ts'
-import type { Audience } from '../schema.ts'
+import type { Audience } from '../schema/index.ts'
 import type { UserRow } from './users.ts'
 
 export interface NewSession {

@@ -3,7 +3,7 @@ import type { Db } from '../../../platform/database.ts'
 import { fetchPage, type ListDefinition } from '../../../platform/list.ts'
 import { sql } from '../../../platform/sql.ts'
 import { foldText } from '../rules.ts'
-import type { StaffFilters } from '../schema.ts'
+import type { StaffFilters } from '../schema/index.ts'
 import { containing } from './search.ts'
 import { userColumns, type UserRow } from './users.ts'
 

@@ -2,7 +2,7 @@ import type { Id } from '../../../kernel/id.ts'
 import type { StaffRole } from '../../../kernel/permissions.ts'
 import type { Db, Tx } from '../../../platform/database.ts'
 import { sql } from '../../../platform/sql.ts'
-import type { Audience, UserRole } from '../schema.ts'
+import type { Audience, UserRole } from '../schema/index.ts'
 
 /** A login without its password. */
 export interface UserRow {

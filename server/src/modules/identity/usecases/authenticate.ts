@@ -6,7 +6,7 @@ import type { Actor, AppContext, CustomerActor, StaffActor } from '../../../plat
 import type { Db } from '../../../platform/database.ts'
 import { createCache, type Cache, type Invalidation } from '../../../platform/invalidation.ts'
 import type { AccessClaims, Tokens } from '../../../platform/tokens.ts'
-import type { User } from '../schema.ts'
+import type { User } from '../schema/index.ts'
 import { findLiveSession, type SessionWithUser } from '../sql/sessions.ts'
 import { signedInActor, toUser } from './sessions.ts'
 

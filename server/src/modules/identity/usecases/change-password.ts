@@ -2,7 +2,8 @@ import { notFound } from '../../../kernel/errors.ts'
 import { inTx, spend, type AppContext } from '../../../platform/context.ts'
 import { factOf } from '../../../platform/events.ts'
 import { UserPasswordChanged } from '../events.ts'
-import { wrongPassword, type PasswordChange } from '../schema.ts'
+import { wrongPassword, type PasswordChange } from '../schema/index.ts'
+import { deleteMailTokens } from '../sql/mail-tokens.ts'
 import { findUser, lockUser } from '../sql/users.ts'
 import { changeUser } from './change-user.ts'
 import { hashNewPassword } from './new-password.ts'
@@ -16,7 +17,8 @@ import {
 } from './sessions.ts'
 
 /**
- * Replaces the password of whoever asks, ends all sessions of the login and begins a new one.
+ * Replaces the password of whoever asks, ends all sessions of the login, takes mailed links that
+ * would set another password out of use, and begins a new session.
  * Throws 422 for a wrong current password, 429 after ten of them in a quarter of an hour, and 400
  * for a weak new one.
  */
@@ -42,6 +44,7 @@ export async function changePassword(
     // Another change won: what was typed as the current password no longer is.
     if (before?.passwordHash !== known.passwordHash) throw wrongPassword()
     const user = await changeUser(ctx, before, { passwordHash }, [factOf(UserPasswordChanged, {})])
+    await deleteMailTokens(ctx.db, userId, ['password_reset'])
     await endAllSessions(ctx, { userId, except: null, reason: 'password_changed' })
     return await beginSession(ctx, user, device)
   })

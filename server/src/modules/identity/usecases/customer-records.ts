@@ -15,7 +15,7 @@ import {
   type CustomerFilters,
   type CustomerPatch,
   type NewCustomer,
-} from '../schema.ts'
+} from '../schema/index.ts'
 import {
   listCustomerRows,
   lockCustomer,

@@ -3,8 +3,8 @@ import { newId, type Id } from '../../../kernel/id.ts'
 import { inTx, withoutLease, type Context, type TxContext } from '../../../platform/context.ts'
 import { emit } from '../../../platform/outbox.ts'
 import { CustomerCreated } from '../events.ts'
-import type { CustomerDetails, CustomerRecord } from '../schema.ts'
-import { insertCustomer, selectCustomer } from '../sql/customers.ts'
+import type { CustomerDetails, CustomerRecord } from '../schema/index.ts'
+import { insertCustomer, lockCustomer, selectCustomer, type CustomerRow } from '../sql/customers.ts'
 
 /**
  * A record without a login, for guests and for what staff write down. It is always a new one: an
@@ -33,9 +33,20 @@ export async function findCustomer(
   const known = await selectCustomer(ctx.db, id)
   // One that has passed on leads to a login's own, which never passes on.
   const current = known?.claimedBy ? await selectCustomer(ctx.db, known.claimedBy) : known
-  if (!current) return undefined
-  const { email, name, phone, version } = current
-  return { id: current.id, email, name, phone, version }
+  return current && toRecord(current)
+}
+
+/**
+ * The same with its row locked, for whoever is about to write the record's id down: until the
+ * transaction ends it passes to nobody, and what was written is there for those who follow it.
+ */
+export async function lockCustomerRecord(
+  ctx: TxContext,
+  id: Id<'cus'>,
+): Promise<CustomerRecord | undefined> {
+  const known = await lockCustomer(ctx.db, id)
+  const current = known?.claimedBy ? await lockCustomer(ctx.db, known.claimedBy) : known
+  return current && toRecord(current)
 }
 
 /** Throws 404. */
@@ -57,4 +68,8 @@ export async function writeCustomer(
   const { email, name, phone = null } = details
   await insertCustomer(ctx.db, { id, name, email, phone, userId, createdAt: ctx.now })
   return { id, email, name, phone, version: 1 }
+}
+
+function toRecord({ id, email, name, phone, version }: CustomerRow): CustomerRecord {
+  return { id, email, name, phone, version }
 }

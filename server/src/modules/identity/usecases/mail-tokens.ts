@@ -3,7 +3,7 @@ import { isId, type Id } from '../../../kernel/id.ts'
 import { later } from '../../../kernel/time.ts'
 import { inTx, type AppContext, type TxContext } from '../../../platform/context.ts'
 import { mailedTokenLifeMs, maxMailedTokens } from '../rules.ts'
-import { invalidMailedToken, type MailPurpose } from '../schema.ts'
+import { invalidMailedToken, type MailPurpose } from '../schema/index.ts'
 import {
   deleteMailTokensBefore,
   findMailToken,

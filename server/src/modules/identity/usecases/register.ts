@@ -9,7 +9,7 @@ import {
   UserEmailVerified,
 } from '../events.ts'
 import { emailKeyOf } from '../rules.ts'
-import { emailTaken, type Registration, type User } from '../schema.ts'
+import { emailTaken, type Registration, type User } from '../schema/index.ts'
 import { insertUser, type NewUser, type UserRow } from '../sql/users.ts'
 import { writeCustomer } from './customers.ts'
 import { hashNewPassword, refuseWeakPassword } from './new-password.ts'

@@ -5,7 +5,7 @@ import { factOf } from '../../../platform/events.ts'
 import { emit } from '../../../platform/outbox.ts'
 import { EmailVerificationRequested, RegistrationRepeated } from '../events.ts'
 import { emailKeyOf, keepRegistrationsMs } from '../rules.ts'
-import type { Registration } from '../schema.ts'
+import type { Registration } from '../schema/index.ts'
 import {
   deleteRegistration,
   deleteRegistrationsBefore,
@@ -39,22 +39,23 @@ export async function noteRegistration(
  */
 export async function settleRegistration(ctx: AppContext, id: unknown): Promise<void> {
   if (typeof id !== 'string' || !isId('usr', id)) return
-  await inTx(ctx, async (ctx) => {
+  const told = await inTx(ctx, async (ctx) => {
     const registration = await lockRegistration(ctx.db, id)
-    if (!registration || registration.version > 0) return
+    if (!registration || registration.version > 0) return undefined
     const known = await findUserByEmail(ctx.db, 'customer', emailKeyOf(registration.email))
     if (!known) {
       const rootVersion = await raiseRegistration(ctx.db, id)
       await emit(ctx, EmailVerificationRequested({ rootId: id, rootVersion, data: {} }))
-      return
+      return undefined
     }
     await deleteRegistration(ctx.db, id)
     const user = await lockUser(ctx.db, known.id)
-    if (!user?.active) return
+    if (!user?.active) return undefined
     // One that was made while registration was open may still have to prove its e-mail.
     const answer = user.emailVerified ? RegistrationRepeated : EmailVerificationRequested
-    await changeUser(ctx, user, {}, [factOf(answer, {})])
+    return await changeUser(ctx, user, {}, [factOf(answer, {})])
   })
+  if (told) ctx.invalidation.forget('user', told.id)
 }
 
 /** Forgets who has not proved an e-mail in a week. */

@@ -8,7 +8,7 @@ import {
   mailPurposes,
   type ForgottenPassword,
   type PasswordReset,
-} from '../schema.ts'
+} from '../schema/index.ts'
 import { deleteMailTokens, enqueueForUser, takeMailToken } from '../sql/mail-tokens.ts'
 import { findUser, findUserByEmail, lockUser } from '../sql/users.ts'
 import { accountOf } from './account.ts'

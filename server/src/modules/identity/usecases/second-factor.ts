@@ -16,7 +16,7 @@ import {
   type RecoveryCodes,
   type SecondFactorRemoval,
   type SecondFactorSetup,
-} from '../schema.ts'
+} from '../schema/index.ts'
 import {
   activateFactor,
   deleteSecondFactor,
@@ -83,7 +83,7 @@ export async function activateSecondFactor(ctx: AppContext, code: string): Promi
 
 /**
  * Asks for it no more and signs the other devices out. Throws 409 where there is none, 422 for a
- * wrong password or code, and 429.
+ * wrong password or code, and 429: codes are counted only once the password was right.
  */
 export async function disableSecondFactor(
   ctx: AppContext,
@@ -92,18 +92,23 @@ export async function disableSecondFactor(
   const { userId, sessionId } = signedInActor(ctx)
   const known = await findUser(ctx.db, userId)
   if (!known?.mfaEnabled) throw mfaNotSetUp()
-  await spend(ctx, 'mfaByAccount', userId)
+  // Apart from sign-ins: a stolen session must not use up what its owner needs to come back.
+  const account = `second factor of ${userId}`
+  await spend(ctx, 'loginByAccount', account)
   if (!(await ctx.passwords.verify(known.passwordHash, password))) throw wrongPassword()
+  await spend(ctx, 'mfaByAccount', userId)
   const proof = await readProof(ctx, known, code)
   await inTx(ctx, async (ctx) => {
     const user = await lockUser(ctx.db, userId)
     if (!user?.mfaEnabled) throw mfaNotSetUp()
+    if (user.passwordHash !== known.passwordHash) throw wrongPassword()
     const proved = await useProof(ctx, user, proof)
     if (!proved) throw wrongCode()
     await removeFactor(ctx, proved, 'owner')
     await endAllSessions(ctx, { userId, except: sessionId, reason: 'second_factor_changed' })
   })
   ctx.invalidation.forget('user', userId)
+  await ctx.limits.forget('loginByAccount', account)
   await ctx.limits.forget('mfaByAccount', userId)
 }
 

@@ -21,8 +21,8 @@ import {
   sessionMaxMs,
   sessionSlidesTo,
 } from '../rules.ts'
-import { invalidRefreshToken } from '../schema.ts'
-import type { Audience, Session, SignedIn, User } from '../schema.ts'
+import { invalidRefreshToken } from '../schema/index.ts'
+import type { Audience, Session, SignedIn, User } from '../schema/index.ts'
 import {
   deleteSessionsEndedBefore,
   endOldestSessions,

@@ -1,7 +1,7 @@
 import { inTx, spend, type AppContext } from '../../../platform/context.ts'
 import { limitExceeded } from '../../../platform/limits.ts'
 import { emailKeyOf } from '../rules.ts'
-import { invalidCredentials, type Audience, type Credentials } from '../schema.ts'
+import { invalidCredentials, type Audience, type Credentials } from '../schema/index.ts'
 import { findUserByEmail, lockUser, type UserRow, type UserWithPassword } from '../sql/users.ts'
 import { accountOf } from './account.ts'
 import { readSignInProof, useProof, type SecondFactorProof } from './second-factor.ts'

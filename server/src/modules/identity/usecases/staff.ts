@@ -25,7 +25,7 @@ import {
   type StaffPatch,
   type StaffUser,
   type User,
-} from '../schema.ts'
+} from '../schema/index.ts'
 import { deleteMailTokens } from '../sql/mail-tokens.ts'
 import { listStaffRows } from '../sql/staff.ts'
 import {

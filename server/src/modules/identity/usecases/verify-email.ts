@@ -7,10 +7,11 @@ import {
   emailTaken,
   emailVerifiedAlready,
   invalidMailedToken,
+  mailPurposes,
   passwordRequired,
   type EmailProof,
   type User,
-} from '../schema.ts'
+} from '../schema/index.ts'
 import { deleteMailTokens, takeMailToken, type MailTokenKey } from '../sql/mail-tokens.ts'
 import { deleteRegistration, findRegistration, lockRegistration } from '../sql/registrations.ts'
 import { findUser, lockUser, type UserRow, type UserWithPassword } from '../sql/users.ts'
@@ -76,10 +77,11 @@ async function proveLogin(
     // Changed meanwhile, the password that was compared proves nothing any more.
     const isUnchanged = user?.active === true && user.passwordHash === known.passwordHash
     if (!isTaken || !isUnchanged) throw invalidMailedToken()
-    await deleteMailTokens(ctx.db, user.id, [purpose])
     if (passwordHash === undefined) {
+      await deleteMailTokens(ctx.db, user.id, [purpose])
       return await changeUser(ctx, user, { emailVerified: true }, [factOf(UserEmailVerified, {})])
     }
+    await deleteMailTokens(ctx.db, user.id, mailPurposes)
     const facts = [factOf(UserPasswordReset, {}), factOf(UserEmailVerified, {})]
     const proved = await changeUser(ctx, user, { emailVerified: true, passwordHash }, facts)
     await endAllSessions(ctx, { userId: user.id, except: null, reason: 'password_reset' })

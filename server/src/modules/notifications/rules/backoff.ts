@@ -1,28 +1,20 @@
 import { dayMs, hourMs, later, minuteMs } from '../../../kernel/time.ts'
 
-/** After each attempt that the server put off, how long until the next; the last one repeats. */
-const pausesMs = [
-  minuteMs,
-  2 * minuteMs,
-  5 * minuteMs,
-  15 * minuteMs,
-  30 * minuteMs,
-  hourMs,
-  2 * hourMs,
-  4 * hourMs,
-]
+/** As long as it has waited already, it waits again: that asks ever less often, within these. */
+const pauseAtLeastMs = minuteMs
+const pauseAtMostMs = 4 * hourMs
 
 /** Mail servers give up after some days too; what came later would only puzzle. */
 const waitsAtMostMs = 3 * dayMs
 
-/** When a mail that was put off is tried again; undefined where it has waited long enough. */
-export function nextAttempt(
-  { attempts, waitingSince }: { attempts: number; waitingSince: Date },
-  now: Date,
-): Date | undefined {
-  const pauseMs = pausesMs[Math.min(attempts, pausesMs.length) - 1] ?? minuteMs
-  const next = later(now, pauseMs)
-  return next.getTime() - waitingSince.getTime() > waitsAtMostMs ? undefined : next
+/**
+ * When a mail that was put off is tried again; undefined where it has waited long enough. One that
+ * a colleague has tried again waits from then, however often it was tried before.
+ */
+export function nextAttempt(waitingSince: Date, now: Date): Date | undefined {
+  const waitedMs = now.getTime() - waitingSince.getTime()
+  const pauseMs = Math.min(Math.max(waitedMs, pauseAtLeastMs), pauseAtMostMs)
+  return waitedMs + pauseMs > waitsAtMostMs ? undefined : later(now, pauseMs)
 }
 
 /** A mail that has waited since before this is not sent any more. */

@@ -1,5 +1,14 @@
 import { formatDay } from './amounts.ts'
-import { button, facts, greeting, paragraph, quote, type Block, type House } from './letter.ts'
+import {
+  button,
+  facts,
+  greeting,
+  isRepeatable,
+  paragraph,
+  quote,
+  type Block,
+  type House,
+} from './letter.ts'
 import { pages } from './links.ts'
 import type { Template } from './template.ts'
 
@@ -14,26 +23,31 @@ const caseOpened: Template<'case_opened'> = {
     orderNumber: 'B-1042',
     dueAt: '2026-12-01T23:59:59.999Z',
   },
-  write: ({ name, caseNumber, subject, orderNumber, dueAt }, { house }) => ({
-    subject:
-      orderNumber === null
-        ? `We have received your request ${caseNumber}`
-        : `Work on your order ${orderNumber} has begun`,
-    preheader: subject,
-    blocks: [
-      greeting(name),
-      paragraph(
+  write: ({ name, caseNumber, subject, orderNumber, dueAt }, { house }) => {
+    // The subject of an order's case is ours. That of a request is its sender's, at an address that
+    // nobody may have proved.
+    const about = orderNumber !== null || isRepeatable(subject) ? subject : null
+    return {
+      subject:
         orderNumber === null
-          ? `We have received your request. Its number is ${caseNumber}, and you will hear from us.`
-          : `Work on your order ${orderNumber} has begun. Its case is ${caseNumber}.`,
-      ),
-      ...facts(
-        ['Subject', subject],
-        ['Expected by', dueAt === null ? null : formatDay(dueAt, house)],
-      ),
-      button('View the case', pages.case(house, caseNumber)),
-    ],
-  }),
+          ? `We have received your request ${caseNumber}`
+          : `Work on your order ${orderNumber} has begun`,
+      preheader: about ?? `Its number is ${caseNumber}`,
+      blocks: [
+        greeting(name),
+        paragraph(
+          orderNumber === null
+            ? `We have received your request. Its number is ${caseNumber}, and you will hear from us.`
+            : `Work on your order ${orderNumber} has begun. Its case is ${caseNumber}.`,
+        ),
+        ...facts(
+          ['Subject', about],
+          ['Expected by', dueAt === null ? null : formatDay(dueAt, house)],
+        ),
+        button('View the case', pages.case(house, caseNumber)),
+      ],
+    }
+  },
 }
 
 const staffReplied: Template<'staff_replied'> = {
@@ -105,7 +119,7 @@ const documentRejected: Template<'document_rejected'> = {
   },
   write: ({ name, filename, reason, orderNumber, caseNumber }, { house }) => ({
     subject: 'Please send a document again',
-    preheader: `${filename} cannot be used`,
+    preheader: `${filename ?? 'It'} cannot be used`,
     blocks: [
       greeting(name),
       paragraph('We cannot use a document that you sent us. Please send it again.'),

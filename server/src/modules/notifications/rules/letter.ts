@@ -54,11 +54,14 @@ export function facts(...rows: readonly (readonly [string, string | null])[]): B
   return known.length === 0 ? [] : [{ kind: 'facts', rows: known }]
 }
 
-/**
- * Names are typed by strangers too: one that could pass for an advertisement, with an address or a
- * link in it, is not repeated.
- */
 export function greeting(name: string): Block {
-  const isPlain = name.length <= 80 && !/[:/@\\<>]|www\.|\.\p{L}{2,}/iu.test(name)
-  return paragraph(isPlain ? `Hello ${name},` : 'Hello,')
+  return paragraph(isRepeatable(name) ? `Hello ${name},` : 'Hello,')
+}
+
+/**
+ * Names and subjects are typed by strangers too, who can have them mailed to anybody: what could
+ * pass for an advertisement, with an address or a link in it, is not repeated.
+ */
+export function isRepeatable(words: string): boolean {
+  return words.length <= 80 && !/:\S|[/@\\<>]|www\.|\.\p{L}{2,}/iu.test(words)
 }

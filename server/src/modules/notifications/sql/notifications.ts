@@ -51,7 +51,8 @@ export interface NewNotification {
 
 /**
  * Written at version 1 and, where it is due at once, given to the queue in the same statement. A
- * mail that is there already stays as it is: then nothing is enqueued, and the answer is 0.
+ * mail that is there already stays as it is: then nothing is enqueued, and the answer is 0. Only
+ * one that was suppressed waits again: the reason that it had lost has come back.
  */
 export const insertNotification = (
   db: Db,
@@ -69,7 +70,10 @@ export const insertNotification = (
           else 'queued' end, 0, ${mail.dueAt}::timestamptz, ${mail.dueAt}::timestamptz, 1,
         ${mail.createdAt}::timestamptz, case when ${mail.dueAt}::timestamptz is null
           then ${mail.createdAt}::timestamptz end)
-      on conflict (id) do nothing
+      on conflict (id) do update set subject = excluded.subject, data = excluded.data,
+        status = excluded.status, last_error = null, waiting_since = excluded.waiting_since,
+        next_attempt_at = excluded.next_attempt_at, version = notifications.version + 1
+      where notifications.status = 'suppressed' and excluded.status = 'queued'
       returning id
     )
     ${
@@ -128,7 +132,7 @@ export const writeDeferred = (
 /** It waits no more. Undefined where somebody else has taken it up, or it was sent after all. */
 export const writeEnded = (
   db: Tx,
-  { id, attempts }: Pick<NotificationRow, 'id' | 'attempts'>,
+  { id, attempts }: EndingMail,
   { status, reason }: { status: 'failed' | 'suppressed'; reason: string },
 ): Promise<{ version: number } | undefined> =>
   db.maybeOne(sql`
@@ -183,14 +187,37 @@ export const enqueueDue = (db: Db, { job, now, limit, templates }: DueMails): Pr
     select graphile_worker.add_job(${job}::text, json_build_object('id', due.id),
       job_key => ${job}::text || ':' || due.id, max_attempts => 3) from due`)
 
-/** What the mails said is forgotten; that there were mails is not. */
+export type EndingMail = Pick<NotificationRow, 'id' | 'template' | 'attempts'>
+
+export interface Untaken {
+  readonly before: Date
+  readonly waitingBefore: Date
+  readonly now: Date
+  readonly limit: number
+}
+
+/** Mails from `before` that wait since `waitingBefore`, and that nobody is sending. */
+export const listUntaken = (
+  db: Db,
+  { before, waitingBefore, now, limit }: Untaken,
+): Promise<EndingMail[]> =>
+  db.many(sql`
+    select id, template, attempts from notifications
+    where status = 'queued' and created_at < ${before} and waiting_since < ${waitingBefore}
+      and (leased_until is null or leased_until <= ${now})
+    order by created_at limit ${limit}`)
+
+/**
+ * What the mails said is forgotten; that there were mails is not. The status is asked for twice:
+ * one that a colleague has tried again meanwhile keeps its text.
+ */
 export const pruneTexts = (
   db: Db,
   { before, limit }: { before: Date; limit: number },
 ): Promise<number> =>
   db.run(sql`
     update notifications set data = null, recipient_name = null, version = version + 1
-    where id in (
+    where status <> 'queued' and id in (
       select id from notifications
       where data is not null and status <> 'queued' and created_at < ${before}
       order by created_at limit ${limit})`)
@@ -200,7 +227,7 @@ export const pruneRows = (
   { before, limit }: { before: Date; limit: number },
 ): Promise<number> =>
   db.run(sql`
-    delete from notifications where id in (
+    delete from notifications where status <> 'queued' and id in (
       select id from notifications where status <> 'queued' and created_at < ${before}
       order by created_at limit ${limit})`)
 

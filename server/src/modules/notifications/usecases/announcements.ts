@@ -1,5 +1,6 @@
 import type { Static, TObject } from 'typebox'
 import { derivedId, type Id } from '../../../kernel/id.ts'
+import { toInstant } from '../../../kernel/time.ts'
 import type { AppContext } from '../../../platform/context.ts'
 import type { DefinedEvent, StoredEvent } from '../../../platform/events.ts'
 import { CaseOpened, CaseReplied, CaseResolved } from '../../crm/index.ts'
@@ -24,7 +25,7 @@ export interface Announcement {
   readonly name: string
   /** Undefined where nobody is to hear of it. */
   draft(ctx: AppContext, event: StoredEvent): Promise<MailDraft | undefined>
-  /** What it is told of once, where that is not the event itself. */
+  /** What it is told of once, where that is not the event itself; it begins with an id. */
   readonly onceFor?: (event: StoredEvent) => string
   readonly waitMs?: number
 }
@@ -40,7 +41,8 @@ export const announcements: readonly Announcement[] = [
   announcement(PaymentFailed, 'mail-payment-failed', {
     draft: (ctx, { rootId }) => drafts.draftPaymentFailed(ctx, rootId),
     // However many cards are declined one after the other: the customer sees that as it happens.
-    onceFor: ({ data }) => data.paymentId,
+    // A bank debit fails days later, when nobody looks.
+    onceFor: ({ data, at }) => `${data.paymentId} ${dayOf(at)}`,
     waitMs: paymentFailedWaitMs,
   }),
   announcement(RefundMovedOn, 'mail-refund', {
@@ -114,6 +116,11 @@ async function record(
   if (!announcement || !draft) return
   const id = mailIdOf(announcement.onceFor?.(event) ?? event.id, draft)
   await queueMail(ctx, houseOf(ctx), { draft, id, at: event.at, isTold: true })
+}
+
+/** In UTC. */
+function dayOf(at: Date): string {
+  return toInstant(at).slice(0, 10)
 }
 
 function mailIdOf(source: string, { template }: MailDraft): Id<'mail'> {

@@ -5,7 +5,7 @@ import { emit } from '../../../platform/outbox.ts'
 import { issueMailToken } from '../../identity/index.ts'
 import { NotificationFailed } from '../events.ts'
 import { leaseMs, nextAttempt, tooOldBefore } from '../rules/backoff.ts'
-import type { Letter, RenderedMail } from '../rules/letter.ts'
+import { isRepeatable, type Letter, type RenderedMail } from '../rules/letter.ts'
 import { renderLetter } from '../rules/render.ts'
 import { renderMasked, templates, tokenTemplates, writeLetter } from '../rules/templates.ts'
 import {
@@ -13,6 +13,7 @@ import {
   writeDeferred,
   writeEnded,
   writeSent,
+  type EndingMail,
   type NotificationRow,
 } from '../sql/notifications.ts'
 import { findOrderSource } from '../sql/sources.ts'
@@ -46,7 +47,7 @@ export async function deliverMail(ctx: AppContext, id: string): Promise<void> {
 async function deliver(ctx: AppContext, row: NotificationRow): Promise<void> {
   const { waitingSince, data } = row
   if (data === null || (waitingSince !== null && waitingSince < tooOldBefore(ctx.now))) {
-    return await giveUp(ctx, row, 'It waited for three days, and nobody took it.')
+    return await giveUp(ctx, row, nobodyTookIt)
   }
   try {
     const content = await prepare(ctx, row)
@@ -62,6 +63,8 @@ async function deliver(ctx: AppContext, row: NotificationRow): Promise<void> {
   }
   await writeSent(ctx.db, row.id, ctx.now)
 }
+
+export const nobodyTookIt = 'It waited for three days, and nobody took it.'
 
 interface Content extends RenderedMail {
   /** Where the address has changed since the mail was queued, a token goes to the new one alone. */
@@ -115,7 +118,7 @@ async function handOver(
   }
   await mail.send({
     messageId: messageId ?? '',
-    to,
+    to: isRepeatable(to.name) ? to : { ...to, name: '' },
     subject,
     text,
     html,
@@ -130,20 +133,20 @@ async function putOff(ctx: AppContext, row: NotificationRow, error: unknown): Pr
     ctx.log.error({ err: error, notification: row.id }, 'mail not prepared')
   } else if (error.failure === 'refused') return await giveUp(ctx, row, error.message)
   const reason = error instanceof MailError ? error.message : 'Something went wrong on our side.'
-  const since = { attempts: row.attempts, waitingSince: row.waitingSince ?? ctx.now }
-  const nextAt = nextAttempt(since, ctx.now)
+  const nextAt = nextAttempt(row.waitingSince ?? ctx.now, ctx.now)
   if (nextAt === undefined) return await giveUp(ctx, row, reason)
   await writeDeferred(ctx.db, row, { reason, nextAt })
 }
 
-async function giveUp(ctx: AppContext, row: NotificationRow, reason: string): Promise<void> {
+/** It has failed, for all to see. */
+export async function giveUp(ctx: AppContext, row: EndingMail, reason: string): Promise<void> {
   ctx.log.warn({ notification: row.id, template: row.template }, 'mail given up')
   await end(ctx, row, { status: 'failed', reason })
 }
 
 async function end(
   ctx: AppContext,
-  row: NotificationRow,
+  row: EndingMail,
   outcome: { status: 'failed' | 'suppressed'; reason: string },
 ): Promise<void> {
   await inTx(ctx, async (ctx) => {

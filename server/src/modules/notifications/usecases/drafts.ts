@@ -4,6 +4,7 @@ import type { Id } from '../../../kernel/id.ts'
 import type { AppContext } from '../../../platform/context.ts'
 import { findNotice, type DocumentNotice } from '../../documents/index.ts'
 import { listUserNames } from '../../identity/index.ts'
+import { isRepeatable } from '../rules/letter.ts'
 import {
   findCaseSource,
   findCustomerSource,
@@ -157,7 +158,10 @@ export async function draftCaseResolved(ctx: AppContext, caseId: string): Draft 
   }
 }
 
-/** Uploaded again or reviewed anew since, it is rejected no more. */
+/**
+ * Uploaded again or reviewed anew since, it is rejected no more. What a scan rejects no person has
+ * looked at: then the name of the file is repeated only where it is plain.
+ */
 export async function draftDocumentRejected(
   ctx: AppContext,
   documentId: string,
@@ -176,7 +180,7 @@ export async function draftDocumentRejected(
     template: 'document_rejected',
     data: {
       name: reader.name,
-      filename,
+      filename: cause === 'review' || isRepeatable(stemOf(filename)) ? filename : null,
       reason: cause === 'malware' ? 'A scan found harmful software in it.' : reason,
       orderNumber: reader.orderNumber,
       caseNumber,
@@ -257,6 +261,10 @@ async function findPlace(
   if (order) return { reader: readerOf(order), caseNumber: null }
   const owner = customerId === null ? undefined : await findCustomerSource(ctx.db, customerId)
   return owner && { reader: { ...owner, orderNumber: null }, caseNumber: null }
+}
+
+function stemOf(filename: string): string {
+  return filename.replace(/\.[^.]*$/, '')
 }
 
 function readerOf({ customerEmail: email, customerName: name, number }: OrderSource): Reader {

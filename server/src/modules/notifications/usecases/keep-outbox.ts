@@ -2,10 +2,17 @@ import { dayMs, later } from '../../../kernel/time.ts'
 import type { AppContext } from '../../../platform/context.ts'
 import type { HealthCheck } from '../../../platform/health.ts'
 import { summaryFigures, type FigureSource } from '../../../platform/metrics.ts'
-import { rowKeptMs, textKeptMs } from '../rules/backoff.ts'
+import { rowKeptMs, textKeptMs, tooOldBefore } from '../rules/backoff.ts'
 import { tokenTemplates } from '../rules/templates.ts'
 import { notificationStatuses } from '../schema.ts'
-import { countByStatus, enqueueDue, pruneRows, pruneTexts } from '../sql/notifications.ts'
+import {
+  countByStatus,
+  enqueueDue,
+  listUntaken,
+  pruneRows,
+  pruneTexts,
+} from '../sql/notifications.ts'
+import { giveUp, nobodyTookIt } from './deliver-mail.ts'
 import { deliverJob } from './queue-mail.ts'
 
 /** As many as a queue shared with other work should hold; the next minute takes the next. */
@@ -25,10 +32,20 @@ export async function deliverDue({ db, mail, now }: AppContext): Promise<void> {
 const pruneBatchSize = 1000
 const maxPruneBatches = 50
 
-/** Forgets what old mails said, and much later that they were. */
-export async function pruneNotifications({ db, now }: AppContext): Promise<void> {
+/**
+ * Forgets what old mails said, and much later that they were. Without a mail server mails wait
+ * until then: here they end, so that none is kept for ever.
+ */
+export async function pruneNotifications(ctx: AppContext): Promise<void> {
+  const { db, now } = ctx
   const limit = pruneBatchSize
-  await inBatches(() => pruneTexts(db, { before: later(now, -textKeptMs), limit }))
+  const before = later(now, -textKeptMs)
+  await inBatches(async () => {
+    const untaken = await listUntaken(db, { before, waitingBefore: tooOldBefore(now), now, limit })
+    for (const mail of untaken) await giveUp(ctx, mail, nobodyTookIt)
+    return untaken.length
+  })
+  await inBatches(() => pruneTexts(db, { before, limit }))
   await inBatches(() => pruneRows(db, { before: later(now, -rowKeptMs), limit }))
 }
 

@@ -4,6 +4,7 @@ import { invalidInputAt, type InputProblem } from '../../../kernel/errors.ts'
 import { newId } from '../../../kernel/id.ts'
 import type { InputCode } from '../../../kernel/input-codes.ts'
 import { inTx, spend, type AppContext } from '../../../platform/context.ts'
+import { isMailable } from '../../../platform/mail.ts'
 import { cleanMarkup } from '../../../platform/mail-markup.ts'
 import { emit } from '../../../platform/outbox.ts'
 import { findCustomer } from '../../identity/index.ts'
@@ -44,22 +45,27 @@ async function draftMail(ctx: AppContext, input: SendMailInput): Promise<MailDra
     // Judged against the very schema that the draft's type is made of.
     return { ...recipient, template, data } as unknown as MailDraft
   }
-  const { publicUrl, allowedOrigins } = ctx.business
-  const html =
-    input.html === undefined ? null : cleanMarkup(input.html, [publicUrl, ...allowedOrigins])
   const subject = present(input.subject, 'a subject')
-  return {
-    ...recipient,
-    template: 'message',
-    data: { subject, text: present(input.text, 'a text'), html },
-  }
+  const text = present(input.text, 'a text')
+  return { ...recipient, template: 'message', data: { subject, text, html: cleanHtml(ctx, input) } }
+}
+
+/** Null where nothing is left to read: the HTML is then made of the text. */
+function cleanHtml({ business }: AppContext, { html }: SendMailInput): string | null {
+  if (html === undefined) return null
+  const cleaned = cleanMarkup(html, [business.publicUrl, ...business.allowedOrigins])
+  return /\S/.test(cleaned.replaceAll(/<[^>]*>/g, '')) ? cleaned : null
 }
 
 async function findRecipient(
   ctx: AppContext,
   { to, customerId }: SendMailInput,
 ): Promise<MailDraft['to']> {
-  if (customerId === undefined) return { email: present(to, 'an address'), name: null }
+  if (customerId === undefined) {
+    const email = present(to, 'an address')
+    if (isMailable(email)) return { email, name: null }
+    throw invalidInputAt({ pointer: '/to', code: 'pattern', message: 'is not one address' })
+  }
   const customer = await findCustomer(ctx, customerId)
   if (customer) return { email: customer.email, name: customer.name }
   throw invalidInputAt({ pointer: '/customerId', code: 'unknown', message: 'is no customer' })

@@ -38,15 +38,18 @@ export async function auditMoney(
   for (const order of orders) {
     const ledger = facts.get(order.id)
     if (!ledger || isSame(order, deriveMoney(order.total, ledger))) continue
-    const drift = await lookAgain(ctx, order.id)
+    const drift = await findMoneyDrift(ctx, order.id)
     if (drift) drifts.push(drift)
   }
   const next = orders.length < limit ? null : (ids.at(-1) ?? null)
   return { checked: orders.length, drifts, next }
 }
 
-/** The two statements above are of two moments: only under the order's lock is it certain. */
-async function lookAgain(ctx: Context, orderId: string): Promise<MoneyDrift | undefined> {
+/** The same for one order, under its lock: two statements of two moments cannot be sure. */
+export async function findMoneyDrift(
+  ctx: Context,
+  orderId: string,
+): Promise<MoneyDrift | undefined> {
   return await inTx(ctx, async (ctx) => {
     const order = await sql.lockOrder(ctx.db, orderId)
     if (!order) return undefined

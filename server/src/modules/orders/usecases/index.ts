@@ -1,4 +1,4 @@
-export { auditMoney, type MoneyDrift } from './audit-money.ts'
+export { auditMoney, findMoneyDrift, type MoneyDrift } from './audit-money.ts'
 export { cancelOrder, changeStatus, patchOrder } from './change-order.ts'
 export { claimOrders } from './claim-orders.ts'
 export { orderFigures } from './figures.ts'

@@ -7,11 +7,16 @@ import {
 import { newId, type Id } from '../../../kernel/id.ts'
 import { present } from '../../../kernel/assert.ts'
 import { isSmallJson } from '../../../kernel/shapes.ts'
-import { inTx, type Context } from '../../../platform/context.ts'
-import type { StoredEvent } from '../../../platform/events.ts'
+import { inTx, type Context, type TxContext } from '../../../platform/context.ts'
 import { toStored } from '../../../platform/outbox.ts'
 import { listServicesForSale } from '../../catalog/index.ts'
-import { createCustomerRecord, findCustomer, getCustomer } from '../../identity/index.ts'
+import {
+  createCustomerRecord,
+  findCustomer,
+  getCustomer,
+  lockCustomerRecord,
+  type CustomerRecord,
+} from '../../identity/index.ts'
 import { deriveMoney } from '../../payments/index.ts'
 import { OrderPlaced } from '../events.ts'
 import { isPayable, priceLine, totalsOf, type PricedLine } from '../rules.ts'
@@ -47,8 +52,8 @@ export async function placeOrderFor(ctx: Context, input: PlaceOrder): Promise<Or
 }
 
 /**
- * Writes an order with the catalogue's prices of this moment, in one statement. The snapshot never
- * changes afterwards, whatever becomes of the catalogue.
+ * Writes an order with the catalogue's prices of this moment, together with the record of a new
+ * customer. The snapshot never changes afterwards, whatever becomes of the catalogue.
  */
 export async function placeOrder(ctx: Context, draft: OrderDraft): Promise<OrderRow> {
   if (draft.metadata && !isSmallJson(draft.metadata)) {
@@ -57,8 +62,6 @@ export async function placeOrder(ctx: Context, draft: OrderDraft): Promise<Order
   const { lines, currency } = await priceItems(ctx, draft.items)
   const totals = totalsOf(lines)
   if (!isPayable(totals.total)) throw amountTooLarge({ facts: { total: totals.total } })
-  const customer =
-    'id' in draft.customer ? draft.customer : await createCustomerRecord(ctx, draft.customer)
   const id = newId('ord', ctx.now)
   const nothingYet = { payments: [], refunds: [], disputes: [] }
   const event = OrderPlaced({
@@ -70,7 +73,6 @@ export async function placeOrder(ctx: Context, draft: OrderDraft): Promise<Order
     ...totals,
     id,
     source: draft.source,
-    customer,
     currency,
     paymentStatus: deriveMoney(totals.total, nothingYet).paymentStatus,
     note: draft.note ?? null,
@@ -78,26 +80,27 @@ export async function placeOrder(ctx: Context, draft: OrderDraft): Promise<Order
     lines: lines.map((line) => ({ ...line, id: newId('line', ctx.now) })),
   }
   const placed = toStored(ctx, event)
-  const isNew = !('id' in draft.customer)
-  // A record that was just made has no other order: nobody can race for its last place.
-  const row = isNew
-    ? await sql.insertOrder(ctx, order, placed)
-    : await insertInTurn(ctx, order, placed)
-  if (!row) throw await reasonOfRefusal(ctx, customer.id)
+  const row = await inTx(ctx, async (ctx) => {
+    const customer = await takeCustomer(ctx, draft.customer)
+    const row = await sql.insertOrder(ctx, { ...order, customer }, placed)
+    if (!row) throw await reasonOfRefusal(ctx, customer.id)
+    return row
+  })
   ctx.events.wake()
   return row
 }
 
-/** One order of a customer after the other, so that each sees how many stand open before it. */
-async function insertInTurn(
-  ctx: Context,
-  order: sql.NewOrder,
-  placed: StoredEvent,
-): Promise<OrderRow | undefined> {
-  return await inTx(ctx, async (ctx) => {
-    await sql.lockCustomer(ctx.db, order.customer.id)
-    return await sql.insertOrder(ctx, order, placed)
-  })
+/**
+ * Locked, so that orders of one customer are placed one after the other and each sees how many
+ * stand open before it. A record that has passed to another since it was read leads there. What a
+ * new record is made for comes with it or not at all: nobody claims the one without the other.
+ */
+async function takeCustomer(
+  ctx: TxContext,
+  customer: OrderDraft['customer'],
+): Promise<CustomerRecord> {
+  if (!('id' in customer)) return await createCustomerRecord(ctx, customer)
+  return present(await lockCustomerRecord(ctx, customer.id), 'the customer of an order')
 }
 
 async function priceItems(

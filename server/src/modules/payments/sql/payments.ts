@@ -120,18 +120,24 @@ export const beginStep = (
     where order_id = ${payment.orderId} and id = ${payment.id}`)
 
 /**
- * The call has had its answer; a definite one raises `attempt`, so the next key is another. After
- * one that was lost the amount that it asked for may still come.
+ * How a call ended: with a definite answer; with a failure of the provider's, after which its key
+ * is spent and nobody knows whether it happened; or without an answer: it may still happen.
+ */
+export type StepEnd = 'answered' | 'erred' | 'lost'
+
+/**
+ * The call is over. Another needs another key, but after one without an answer; and an amount that
+ * was asked for may come until the answer is definite, or it was seen.
  */
 export const endStep = (
   db: Db,
   payment: Pick<PaymentRow, 'orderId' | 'id' | 'attempt'>,
-  definite: boolean,
+  end: StepEnd,
 ): Promise<number> =>
   db.run(sql`
     update payments set step = null, step_at = null,
-      next_amount = case when ${definite}::boolean then null else next_amount end,
-      attempt = case when ${definite}::boolean then attempt + 1 else attempt end
+      next_amount = case when ${end} = 'answered' then null else next_amount end,
+      attempt = case when ${end} = 'lost' then attempt else attempt + 1 end
     where order_id = ${payment.orderId} and id = ${payment.id} and attempt = ${payment.attempt}`)
 
 export interface PaymentChange {

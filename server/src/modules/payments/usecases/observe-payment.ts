@@ -2,7 +2,7 @@ import type { TxContext } from '../../../platform/context.ts'
 import { factOf, type Fact } from '../../../platform/events.ts'
 import type { ObservedPayment } from '../../../platform/stripe.ts'
 import * as events from '../events.ts'
-import { fitsAmount, isFinal, mismatchOf, supersedes } from '../rules.ts'
+import { fitsAmount, isBegunAnew, isFinal, mismatchOf, supersedes } from '../rules.ts'
 import * as sql from '../sql/index.ts'
 import type { PaymentRow } from '../sql/index.ts'
 
@@ -64,7 +64,7 @@ async function flagged(ctx: TxContext, payment: PaymentRow, reason: string): Pro
 
 /** The row as the provider says it is; undefined where that was asked for too long ago. */
 function changeBy(payment: PaymentRow, seen: ObservedPayment): sql.PaymentChange | undefined {
-  if (!supersedes(payment.status, seen.status)) return undefined
+  if (!supersedes(payment.status, seen.status) && !isBegunAnew(payment, seen)) return undefined
   const takesAmount = seen.status !== 'canceled' && fitsAmount(payment, seen)
   const hasFailed = seen.status === 'failed' || seen.status === 'canceled'
   return {

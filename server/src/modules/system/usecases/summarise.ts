@@ -1,5 +1,6 @@
 import { toInstant } from '../../../kernel/time.ts'
 import type { AppContext } from '../../../platform/context.ts'
+import { failedSources } from '../../../platform/figures.ts'
 import {
   durationBuckets,
   metricsContentType,
@@ -47,23 +48,16 @@ export async function summarise({ instruments, now }: AppContext): Promise<Summa
       waiting: connections.waiting,
     },
     jobs: jobsOf(readings),
-    mails: {
-      queued: valueOf(readings, summaryFigures.mails, 'queued'),
-      failed: valueOf(readings, summaryFigures.mails, 'failed'),
-    },
-    today: {
-      orders: sumOf(readings, summaryFigures.ordersToday),
-      revenue: readings
-        .filter(({ figure }) => figure === summaryFigures.revenueToday)
-        .map(({ value, labels }) => ({ amount: value, currency: labels?.['currency'] ?? '' })),
-    },
-    missing: valueOf(readings, 'bureau_figure_sources_failed'),
+    mails: mailsOf(readings),
+    today: { orders: ordersOf(readings), revenue: revenueOf(readings) },
+    missing: valueOf(readings, failedSources.name),
   }
 }
 
-/** Null where the queue could not be asked: nought would say that all is done. */
+// Each is null where its source did not answer: nought would say that there is nothing.
+
 function jobsOf(readings: readonly Reading[]): Summary['jobs'] {
-  if (!readings.some(({ figure }) => figure === jobFigures.jobs)) return null
+  if (allOf(readings, jobFigures.jobs).length === 0) return null
   return {
     queued: valueOf(readings, jobFigures.jobs, 'queued'),
     running: valueOf(readings, jobFigures.jobs, 'running'),
@@ -73,14 +67,32 @@ function jobsOf(readings: readonly Reading[]): Summary['jobs'] {
   }
 }
 
-function valueOf(readings: readonly Reading[], name: string, status?: string): number {
-  const found = readings.find(
-    ({ figure, labels }) =>
-      figure === name && (status === undefined || labels?.['status'] === status),
-  )
-  return found?.value ?? 0
+function mailsOf(readings: readonly Reading[]): Summary['mails'] {
+  if (allOf(readings, summaryFigures.mails).length === 0) return null
+  return {
+    queued: valueOf(readings, summaryFigures.mails, 'queued'),
+    failed: valueOf(readings, summaryFigures.mails, 'failed'),
+  }
 }
 
-function sumOf(readings: readonly Reading[], name: string): number {
-  return readings.filter(({ figure }) => figure === name).reduce((sum, { value }) => sum + value, 0)
+function ordersOf(readings: readonly Reading[]): number | null {
+  const found = allOf(readings, summaryFigures.ordersToday)
+  return found.length === 0 ? null : found.reduce((sum, { value }) => sum + value, 0)
+}
+
+function revenueOf(readings: readonly Reading[]): Summary['today']['revenue'] {
+  const found = allOf(readings, summaryFigures.revenueToday)
+  if (found.length === 0) return null
+  return found.map(({ value, labels }) => ({ amount: value, currency: labels?.['currency'] ?? '' }))
+}
+
+function allOf(readings: readonly Reading[], name: string): Reading[] {
+  return readings.filter(({ figure }) => figure === name)
+}
+
+function valueOf(readings: readonly Reading[], name: string, status?: string): number {
+  const found = allOf(readings, name).find(
+    ({ labels }) => status === undefined || labels?.['status'] === status,
+  )
+  return found?.value ?? 0
 }

@@ -1,26 +1,36 @@
 import { money } from '../../../../kernel/money.ts'
 import { hourMs, later } from '../../../../kernel/time.ts'
 import type { AppContext } from '../../../../platform/context.ts'
-import { auditMoney, type MoneyDrift } from '../../../orders/index.ts'
+import { auditMoney, findMoneyDrift, type MoneyDrift } from '../../../orders/index.ts'
 import type { DifferenceSide } from '../../schema.ts'
 import { listWaitingEvents } from '../../sql/provider-events.ts'
+import { listOpenDrifts } from '../../sql/reconciliations.ts'
 import { isOver, report, type Run } from './run.ts'
 
 const batchSize = 500
 /** What one night looks at; the next one goes on from there. */
 const maxBatches = 100
 
-/** What orders show against their own ledgers; answers where the next run goes on. */
+/**
+ * What orders show against their own ledgers; answers where the next run goes on. What was found
+ * before is looked at again each time, wherever the look through the orders is.
+ */
 export async function compareBooks(
   ctx: AppContext,
   run: Run,
   orderCursor: string | null,
 ): Promise<string | null> {
+  const known = new Set<string>()
+  for (const { orderId } of await listOpenDrifts(ctx.db)) {
+    const drift = await findMoneyDrift(ctx, orderId)
+    if (drift) reportDrift(run, drift)
+    known.add(orderId)
+  }
   let after = orderCursor
   for (let batch = 1; batch <= maxBatches && !isOver(run); batch += 1) {
     const { checked, drifts, next } = await auditMoney(ctx, { after, limit: batchSize })
     run.counts.orders += checked
-    for (const drift of drifts) reportDrift(run, drift)
+    for (const drift of drifts) if (!known.has(drift.orderId)) reportDrift(run, drift)
     after = next
     if (next === null) break
   }

@@ -7,8 +7,9 @@ import {
   type ListedPage,
   type ListRequest,
 } from '../../../../platform/stripe.ts'
-import type { MadePosition } from '../../../payments/index.ts'
+import { findPayments, type MadePosition } from '../../../payments/index.ts'
 import type { DifferenceKind, DifferenceSide } from '../../schema.ts'
+import { installationOf } from '../installation.ts'
 import { atThisMoment, isOver, patiently, report, type Run } from './run.ts'
 
 /** An object of the provider, as far as every comparison needs it. */
@@ -75,7 +76,7 @@ export async function compareBothWays<Seen extends SeenObject, Row extends Ledge
 ): Promise<void> {
   const listed = new Set<string>()
   const since = await eachPage(ctx, run, comparison, async (objects) => {
-    const owned = objects.filter(isOwned)
+    const owned = await selectOwn(ctx, objects)
     run.counts.foreign += objects.length - owned.length
     run.counts[comparison.counted] += owned.length
     const rows = owned.length > 0 ? await comparison.find(ctx.db, owned.map(subjectOf)) : []
@@ -92,6 +93,27 @@ export async function compareBothWays<Seen extends SeenObject, Row extends Ledge
     if (!subject && comparison.isOverdue(row, ctx.now)) reportUnsent(run, comparison.object, row)
     if (subject && !listed.has(subject.ref)) await lookClosely(ctx, run, { comparison, subject })
   })
+}
+
+/**
+ * What is for our books. What another installation made for its own names a payment that is not
+ * here; one that is here is ours whatever its mark: `SECRET_KEY` may have been another then.
+ */
+async function selectOwn<Seen>(
+  ctx: AppContext,
+  objects: readonly Listed<Seen>[],
+): Promise<Owned<Seen>[]> {
+  const owned = objects.filter(isOwned)
+  const ours = installationOf(ctx)
+  const marked = owned.filter(({ installation: mark }) => mark !== null && mark !== ours)
+  if (marked.length === 0) return owned
+  const keys = marked.map(({ orderId, paymentId }) => ({ orderId, paymentId }))
+  const rows = await findPayments(ctx.db, keys)
+  const here = new Set(rows.map(({ orderId, id }) => `${orderId} ${id}`))
+  const strange = new Set(
+    marked.filter(({ orderId, paymentId }) => !here.has(`${orderId} ${paymentId}`)),
+  )
+  return owned.filter((object) => !strange.has(object))
 }
 
 function subjectOf({ orderId, paymentId, seen }: Owned<SeenObject>): Subject {

@@ -16,21 +16,19 @@ import type { DifferenceRow, ReconciliationRow } from '../../sql/reconciliations
 const shownRuns = 10
 const shownDifferences = 100
 
-/** How the books stand: the latest comparison with what is open of it, and the runs before. */
-export async function getReport(ctx: Context): Promise<ReconciliationReport> {
-  const latest = await sql.findLatestCompleted(ctx.db)
-  const runs = await sql.listReconciliations(ctx.db, shownRuns)
-  const open = latest
-    ? await sql.listDifferences(ctx.db, {
-        page: { limit: shownDifferences, sort: byCreation, after: null, count: false },
-        filters: { reconciliationId: latest.id, healed: false },
-      })
-    : nothing
+/** How the books stand: what the latest comparisons found that is still open, and the runs. */
+export async function getReport({ db }: Context): Promise<ReconciliationReport> {
+  const latest = await sql.findLatest(db)
+  const latestWide = await sql.findLatestWide(db)
+  const runs = await sql.listReconciliations(db, shownRuns)
+  const open = await sql.countOpenDifferences(db)
+  const differences = open > 0 ? await sql.listOpenDifferences(db, shownDifferences) : []
   return {
     latest: latest ? renderReconciliation(latest) : null,
-    differences: open.data.map(renderDifference),
+    latestWide: latestWide ? renderReconciliation(latestWide) : null,
+    differences: differences.map(renderDifference),
     runs: runs.map(renderReconciliation),
-    output: outputOf(latest),
+    output: outputOf(latest, { newest: runs[0], open }),
   }
 }
 
@@ -39,7 +37,7 @@ export async function listDifferences(
   ctx: Context,
   { page, filters }: ListQuery<DifferenceFilters>,
 ): Promise<Page<Difference>> {
-  const reconciliationId = filters.reconciliationId ?? (await sql.findLatestCompleted(ctx.db))?.id
+  const reconciliationId = filters.reconciliationId ?? (await sql.findLatest(ctx.db))?.id
   if (reconciliationId === undefined) return { ...nothing, ...(page.count ? { total: 0 } : {}) }
   const query = { page, filters: { ...filters, reconciliationId } }
   return mapPage(await sql.listDifferences(ctx.db, query), renderDifference)
@@ -85,12 +83,18 @@ function renderDifference({ createdAt, ...row }: DifferenceRow): Difference {
   return { ...row, suggestion: suggestionFor(row), createdAt: toInstant(createdAt) }
 }
 
-const byCreation = { field: 'createdAt', direction: 'asc' } as const
 const nothing = { data: [], next: null }
 
-function outputOf(latest: ReconciliationRow | undefined): string {
-  if (!latest) return 'Nothing has been compared yet: that happens each hour, and on request.'
-  const open = latest.counts.differences - latest.counts.healed
-  if (open > 0) return `${open} of the differences found are open.`
-  return latest.output ?? 'Our books and the provider’s agree.'
+interface Standing {
+  readonly newest: ReconciliationRow | undefined
+  readonly open: number
+}
+
+function outputOf(latest: ReconciliationRow | undefined, { newest, open }: Standing): string {
+  const hasFailed = newest?.status === 'failed'
+  const failure = hasFailed ? `The last comparison failed. ${newest.output ?? ''}` : null
+  const nothingYet = 'Nothing has been compared yet: that happens each hour, and on request.'
+  const differing = open > 0 ? `${open} of the differences found are open.` : null
+  const said = [failure, latest ? latest.output : nothingYet, differing].filter(Boolean)
+  return said.join(' ') || 'Our books and the provider’s agree.'
 }

@@ -4,6 +4,7 @@ import { inTx, type AppContext, type TxContext } from '../../../../platform/cont
 import { emit } from '../../../../platform/outbox.ts'
 import { ProviderError } from '../../../../platform/stripe.ts'
 import { ReconciliationFinished, ReconciliationStarted } from '../../events.ts'
+import { wideDays } from '../../rules.ts'
 import {
   reconciliationRunning,
   type Reconciliation,
@@ -21,7 +22,7 @@ import { atThisMoment, beginRun, type Run } from './run.ts'
 export const requestedReconciliationJob = 'reconcile-as-requested'
 
 /** How far back the runs of the clock look. */
-const daysBack = { recent: 3, wide: 35 } as const
+const daysBack = { recent: 3, wide: wideDays } as const
 
 /** A run by the clock; it gives way to one that is under way. */
 export async function reconcileLedger(ctx: AppContext, scope: 'recent' | 'wide'): Promise<void> {
@@ -44,8 +45,8 @@ export async function requestReconciliation(
 
 /** The job of a run that was asked for; one that has ended is not begun again. */
 export async function runRequested(ctx: AppContext, reconciliationId: string): Promise<void> {
-  const row = await sql.findReconciliation(ctx.db, reconciliationId)
-  if (row?.status === 'running') await carryOut(ctx, row)
+  const row = await inTx(ctx, (ctx) => claimTurn(ctx, reconciliationId))
+  if (row) await carryOut(ctx, row)
 }
 
 /** News younger than this may still be on its way by itself. */
@@ -80,6 +81,16 @@ async function open(
   return row
 }
 
+/** The run that was asked for, with the whole of its turn before it; undefined once it has ended. */
+async function claimTurn(ctx: TxContext, id: string): Promise<ReconciliationRow | undefined> {
+  await sql.lockTurn(ctx.db)
+  const row = await sql.findReconciliation(ctx.db, id)
+  // Whoever took the turn over has ended it.
+  if (row?.status !== 'running') return undefined
+  await sql.takeTurn(ctx.db, id, later(ctx.now, turnMs))
+  return row
+}
+
 const nothingYet = {
   payments: 0,
   refunds: 0,
@@ -99,7 +110,7 @@ async function endLost(ctx: TxContext, reconciliationId: string): Promise<void> 
 }
 
 async function carryOut(ctx: AppContext, row: ReconciliationRow): Promise<void> {
-  const run = beginRun(row)
+  const run = beginRun(row, ctx.now)
   const { orderCursor } = await sql.findTurn(ctx.db)
   try {
     const next = await compareAll(ctx, run, orderCursor)

@@ -4,12 +4,14 @@ import { later, minuteMs, secondMs } from '../../../../kernel/time.ts'
 import type { AppContext } from '../../../../platform/context.ts'
 import { ProviderError } from '../../../../platform/stripe.ts'
 import type { ReconciliationCounts } from '../../schema.ts'
-import type { NewDifference, ReconciliationRow } from '../../sql/reconciliations.ts'
+import { maxKept, type NewDifference, type ReconciliationRow } from '../../sql/reconciliations.ts'
 
 /** One comparison under way: what it looks at, and what it has found so far. */
 export interface Run {
   readonly row: ReconciliationRow
-  /** When it began, on the clock that nobody sets. */
+  /** When it began: one that was asked for may have waited for its job. */
+  readonly beganAt: Date
+  /** The same on the clock that nobody sets. */
   readonly beganMs: number
   readonly counts: { -readonly [Name in keyof ReconciliationCounts]: number }
   readonly differences: NewDifference[]
@@ -21,9 +23,10 @@ export interface Run {
   failures: number
 }
 
-export function beginRun(row: ReconciliationRow): Run {
+export function beginRun(row: ReconciliationRow, now: Date): Run {
   return {
     row,
+    beganAt: now,
     beganMs: performance.now(),
     counts: { ...row.counts },
     differences: [],
@@ -33,13 +36,11 @@ export function beginRun(row: ReconciliationRow): Run {
   }
 }
 
-/** What one run may keep of what it finds; the counts go on. */
-const maxDifferences = 1000
-
+/** The counts go on where no more is kept. */
 export function report(run: Run, difference: Omit<NewDifference, 'id'>): void {
   run.counts.differences += 1
   if (difference.healed) run.counts.healed += 1
-  if (run.differences.length >= maxDifferences) run.partial = true
+  if (run.differences.length >= maxKept) run.partial = true
   else run.differences.push({ id: newId('diff', run.row.startedAt), ...difference })
 }
 
@@ -54,8 +55,8 @@ export function isOver(run: Run): boolean {
 }
 
 /** The context with the instant of now: a run outlasts the one that its job began with. */
-export function atThisMoment(ctx: AppContext, { row, beganMs }: Run): AppContext {
-  return { ...ctx, now: later(row.startedAt, performance.now() - beganMs) }
+export function atThisMoment(ctx: AppContext, { beganAt, beganMs }: Run): AppContext {
+  return { ...ctx, now: later(beganAt, performance.now() - beganMs) }
 }
 
 const maxTries = 4
