@@ -4,6 +4,8 @@ export default defineConfig({
   test: {
     pool: 'threads',
     isolate: false,
+    // Much of a test is waiting: no core is kept free beside them.
+    maxWorkers: '100%',
     globalSetup: ['test/support/global-setup.ts'],
     include: [
       'test/components/*.test.ts',
