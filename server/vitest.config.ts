@@ -6,8 +6,6 @@ export default defineConfig({
     isolate: false,
     // Much of a test is waiting: no core is kept free beside them.
     maxWorkers: '100%',
-    // Much of a test is waiting: no core is kept free beside them.
-    maxWorkers: '100%',
     globalSetup: ['test/support/global-setup.ts'],
     include: ['src/**/*.test.ts', 'test/**/*.test.ts'],
     // These need more than Node: `npm run test:components` runs them.

@@ -42,6 +42,14 @@ describe('README.md', () => {
     const [, shown = ''] = /^```json\n(.*?)^```/ms.exec(page) ?? []
     expect(shapeOf(reply)).toMatchObject(shapeOf(JSON.parse(shown)))
   })
+
+  test('is watched as docs/guides/operations.md shows it', async () => {
+    const shell = openShell(await makeFolder())
+    const [probes = ''] = await blocksOf('docs/guides/operations.md', bureau)
+    const printed = await shell.run(probes)
+    await shell.close()
+    expect(printed.match(/"status":"pass"/g)).toHaveLength(3)
+  })
 })
 
 /** What each block of the page prints, and the subjects of the mails that follow it. */

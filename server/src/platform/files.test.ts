@@ -90,6 +90,7 @@ describe('receive', () => {
 
   test('507 below the room that is kept free, and again 201 when there is room', async () => {
     const full = await openFileStore({ directory, reservedBytes: Number.MAX_SAFE_INTEGER })
+    await expect(full.check()).rejects.toMatchObject({ code: 'storage_full' })
     const receiving = full.receive(chunks('x'), bounds)
     await expect(receiving).rejects.toMatchObject({ status: 507, code: 'storage_full' })
     expect(await listAll()).toEqual([])

@@ -125,6 +125,7 @@ export async function openFileStore(options: DiskOptions): Promise<FileStore> {
     list: (after, limit) => listKept(kept, after, limit),
     removeAbandoned: (before) => removeOlder(incoming, before),
     check: async () => {
+      await requireRoom(directory, reservedBytes)
       const probe = path.join(incoming, `probe-${randomBytes(8).toString('hex')}`)
       await (await open(probe, 'wx', fileMode)).close()
       await unlink(probe)
