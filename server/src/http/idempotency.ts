@@ -7,7 +7,12 @@ import {
 } from '../kernel/errors.ts'
 import { newId } from '../kernel/id.ts'
 import { later, secondMs } from '../kernel/time.ts'
-import type { Actor, AppContext, IdempotencyLease } from '../platform/context.ts'
+import {
+  actorKeyOf,
+  type Actor,
+  type AppContext,
+  type IdempotencyLease,
+} from '../platform/context.ts'
 import type { Db } from '../platform/database.ts'
 import { json, sql } from '../platform/sql.ts'
 
@@ -50,7 +55,7 @@ export function readIdempotencyKey(header: string | undefined, actor: Actor): st
  * resource by the transaction that makes the fact (`emit`), so a key never makes two.
  */
 export async function claimKey(ctx: AppContext, request: KeyedRequest): Promise<Claim> {
-  const keyId = hash([scopeOf(request.actor), request.method, request.path, request.key])
+  const keyId = hash([actorKeyOf(request.actor), request.method, request.path, request.key])
   const fingerprint = hash([request.body ?? null])
   // Not the request's own id: a client may send the same X-Request-Id with its next try.
   const lease: IdempotencyLease = { keyId, holder: newId('req', ctx.now) }
@@ -122,21 +127,6 @@ async function readTakenKey(ctx: AppContext, keyId: string, fingerprint: string)
   }
   const body: unknown = JSON.parse(known.reply ?? 'null')
   return { outcome: 'replay', reply: { status: known.status, headers: known.headers, body } }
-}
-
-function scopeOf(actor: Actor): string {
-  switch (actor.kind) {
-    case 'customer':
-    case 'staff':
-      return actor.userId
-    case 'order':
-      return actor.orderId
-    case 'anonymous':
-    case 'system':
-      return actor.kind
-    default:
-      return actor satisfies never
-  }
 }
 
 function hash(parts: readonly unknown[]): string {

@@ -1,6 +1,6 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { AppError, unauthorized } from '../kernel/errors.ts'
-import type { Actor } from '../platform/context.ts'
+import { actorKeyOf, type Actor } from '../platform/context.ts'
 import {
   isLocal,
   limitExceeded,
@@ -69,7 +69,7 @@ export async function identify(
   try {
     const actor = await authenticate()
     if (goesByAccount(route)) {
-      settle('default', limits.here.spend('default', accountOf(actor)), reply)
+      settle('default', limits.here.spend('default', actorKeyOf(actor)), reply)
     }
     return actor
   } catch (error) {
@@ -150,20 +150,4 @@ function refusalOf(
 
 function goesByAccount({ limit, identifies }: LimitedRoute): boolean {
   return identifies === true && limit === undefined
-}
-
-/** Whose calls are counted together: those of a login, or of everybody who holds an order's token. */
-function accountOf(actor: Actor): string {
-  switch (actor.kind) {
-    case 'customer':
-    case 'staff':
-      return actor.userId
-    case 'order':
-      return actor.orderId
-    case 'anonymous':
-    case 'system':
-      return actor.kind
-    default:
-      return actor satisfies never
-  }
 }

@@ -1,5 +1,5 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
-import type { Actor } from '../platform/context.ts'
+import { actorKeyOf, type Actor } from '../platform/context.ts'
 import type { Instruments } from '../platform/instruments.ts'
 import type { Logger } from '../platform/log.ts'
 import type { EndedRequest } from '../platform/metrics.ts'
@@ -45,7 +45,7 @@ function endRequest(watch: RequestWatch, request: FastifyRequest, reply: Fastify
     // What nobody was told is no status, whatever the framework has as its default.
     status: reply.raw.headersSent ? reply.statusCode : undefined,
     durationMs: reply.elapsedTime,
-    actor: actorIdOf(request.actor),
+    actor: actorOf(request),
     isAborted: !reply.raw.writableFinished,
     isFromCache: request.servedFromCache === true,
   })
@@ -97,8 +97,7 @@ function traceIdOf({ headers: { traceparent } }: FastifyRequest): string | undef
   return traceId
 }
 
-function actorIdOf(actor: Actor | undefined): string | undefined {
-  if (actor === undefined) return undefined
-  if (actor.kind === 'customer' || actor.kind === 'staff') return actor.userId
-  return actor.kind === 'order' ? actor.orderId : actor.kind
+/** Undefined where the request was refused before anybody asked who calls. */
+function actorOf({ actor }: { readonly actor?: Actor }): string | undefined {
+  return actor && actorKeyOf(actor)
 }

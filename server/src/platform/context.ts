@@ -45,6 +45,25 @@ export interface OrderTokenActor {
   readonly customerId: Id<'cus'>
 }
 
+/**
+ * Whose calls belong together, as one word: a login's, or those of everybody who holds an order's
+ * token. Limits are counted and Idempotency-Keys scoped by it.
+ */
+export function actorKeyOf(actor: Actor): string {
+  switch (actor.kind) {
+    case 'customer':
+    case 'staff':
+      return actor.userId
+    case 'order':
+      return actor.orderId
+    case 'anonymous':
+    case 'system':
+      return actor.kind
+    default:
+      return actor satisfies never
+  }
+}
+
 /** What is the same for every request of this business. */
 export interface Business {
   /** ISO 4217: the default of price filters and of new prices. */

@@ -28,6 +28,19 @@ export function defineJob(name: string, schedule: Job['schedule'], run: Job['run
   return { name, schedule, run }
 }
 
+/**
+ * Repeats bounded work, such as deleting what is old, until a turn finds less than a whole batch.
+ * After `maxBatches` turns the rest waits for the job's next run.
+ */
+export async function inBatches(
+  { size, maxBatches }: { readonly size: number; readonly maxBatches: number },
+  work: (limit: number) => Promise<number>,
+): Promise<void> {
+  for (let batch = 0; batch < maxBatches; batch += 1) {
+    if ((await work(size)) < size) return
+  }
+}
+
 /** An expression that adds a job in the caller's statement; `key` makes it one job. */
 export function enqueued(name: string, payload: Record<string, unknown>, key: string): Sql {
   return sql`graphile_worker.add_job(${name}, ${json(payload)}::json, job_key => ${key},

@@ -2,6 +2,7 @@ import { present } from '../../../kernel/assert.ts'
 import { AppError, invalidInputAt, notFound, storageFull } from '../../../kernel/errors.ts'
 import { newId, newKey, type Id } from '../../../kernel/id.ts'
 import {
+  actorKeyOf,
   inTx,
   spend,
   type AppContext,
@@ -36,7 +37,7 @@ import { renderOne } from './render-document.ts'
 
 /** Before a byte is read. Throws 429, and 413 or 507 where there is no room for any file. */
 export async function admitUpload(ctx: AppContext): Promise<void> {
-  await spend(ctx, 'uploadByAccount', accountOf(ctx))
+  await spend(ctx, 'uploadByAccount', actorKeyOf(ctx.actor))
   const customerId = customerOf(ctx.actor)
   const { customerQuotaBytes, storageQuotaBytes = Infinity } = ctx.business.uploads
   const own = customerId === null ? undefined : await findUsage(ctx.db, customerId)
@@ -208,9 +209,4 @@ async function requireRoom(
   }
   const all = { id: usageOfAll, bytes: size, quota: storageQuotaBytes }
   if (!(await takeRoom(db, all))) throw storageFull()
-}
-
-function accountOf({ actor }: Context): string {
-  if (actor.kind === 'customer' || actor.kind === 'staff') return actor.userId
-  return actor.kind === 'order' ? actor.orderId : actor.kind
 }

@@ -1,4 +1,4 @@
-import { createHash, randomBytes } from 'node:crypto'
+import { randomBytes } from 'node:crypto'
 import { later } from '../../../kernel/time.ts'
 import { inTx, type AppContext, type TxContext } from '../../../platform/context.ts'
 import { emailKeyOf, setupTokenMs } from '../rules.ts'
@@ -7,6 +7,7 @@ import { findUserByEmail, hasStaff, lockStaffRoster, updateSetupToken } from '..
 import { hashNewPassword } from './new-password.ts'
 import { beginSession, openSession, type Device, type OpenedSession } from './sessions.ts'
 import { writeStaffUser } from './staff.ts'
+import { hashOfToken } from './token-hash.ts'
 
 /**
  * The admin that the operator names in the environment. Makes it where no staff login has that
@@ -35,7 +36,7 @@ export async function createSetupToken(ctx: AppContext): Promise<string | undefi
     await lockStaffRoster(ctx.db)
     if (await hasStaff(ctx.db)) return undefined
     const setupExpiresAt = later(ctx.now, setupTokenMs)
-    await updateSetupToken(ctx.db, { setupTokenHash: hashOf(token), setupExpiresAt })
+    await updateSetupToken(ctx.db, { setupTokenHash: hashOfToken(token), setupExpiresAt })
     return token
   })
 }
@@ -49,7 +50,7 @@ export async function setUpFirstAdmin(
   { token, password, ...owner }: FirstAdmin,
   device: Device,
 ): Promise<OpenedSession> {
-  const hash = hashOf(token)
+  const hash = hashOfToken(token)
   // Before the slow hash, so that strangers cannot ask for it; judged again under the lock.
   await inTx(ctx, (ctx) => requireSetupToken(ctx, hash))
   const passwordHash = await hashNewPassword(ctx, { password, owner, pointer: '/password' })
@@ -70,9 +71,4 @@ async function requireSetupToken(ctx: TxContext, hash: string): Promise<void> {
   if (await hasStaff(ctx.db)) throw alreadySetUp()
   const isAlive = setupExpiresAt !== null && setupExpiresAt > ctx.now
   if (!isAlive || setupTokenHash !== hash) throw invalidSetupToken()
-}
-
-/** 256 random bits need no slow hash, and comparing hashes tells nothing through its time. */
-function hashOf(token: string): string {
-  return createHash('sha256').update(token).digest('base64url')
 }

@@ -1,7 +1,8 @@
-import { createHash, randomBytes } from 'node:crypto'
+import { randomBytes } from 'node:crypto'
 import { isId, type Id } from '../../../kernel/id.ts'
 import { later } from '../../../kernel/time.ts'
 import { inTx, type AppContext, type TxContext } from '../../../platform/context.ts'
+import { inBatches } from '../../../platform/jobs.ts'
 import { mailedTokenLifeMs, maxMailedTokens } from '../rules.ts'
 import { invalidMailedToken, type MailPurpose } from '../schema/index.ts'
 import {
@@ -12,6 +13,7 @@ import {
 } from '../sql/mail-tokens.ts'
 import { lockRegistration } from '../sql/registrations.ts'
 import { lockUser } from '../sql/users.ts'
+import { hashOfToken } from './token-hash.ts'
 
 /** What a mail with a link is made of. */
 export interface MailedLink {
@@ -35,7 +37,7 @@ export async function issueMailToken(
     const recipient = await lockRecipient(ctx, userId, purpose)
     if (!recipient) return null
     const expiresAt = later(ctx.now, mailedTokenLifeMs[purpose])
-    const row = { userId, hash: hashOf(secret), purpose, createdAt: ctx.now, expiresAt }
+    const row = { userId, hash: hashOfToken(secret), purpose, createdAt: ctx.now, expiresAt }
     await insertMailToken(ctx.db, row, maxMailedTokens)
     return { token: `${userId}.${secret}`, ...recipient, expiresAt }
   })
@@ -49,7 +51,7 @@ export async function requireMailToken(
 ): Promise<MailTokenKey & { readonly purpose: MailPurpose }> {
   const [userId = '', secret = '', ...rest] = token.split('.')
   if (rest.length > 0 || !isId('usr', userId)) throw invalidMailedToken()
-  const key = { userId, hash: hashOf(secret) }
+  const key = { userId, hash: hashOfToken(secret) }
   const purpose = await findMailToken(ctx.db, key, ctx.now)
   if (!purpose || !purposes.includes(purpose)) throw invalidMailedToken()
   return { ...key, purpose }
@@ -57,14 +59,10 @@ export async function requireMailToken(
 
 /** Forgets tokens that have run out. */
 export async function pruneMailTokens(ctx: AppContext): Promise<void> {
-  for (let batch = 0; batch < maxPruneBatches; batch += 1) {
-    const deleted = await deleteMailTokensBefore(ctx.db, ctx.now, pruneBatchSize)
-    if (deleted < pruneBatchSize) return
-  }
+  await inBatches(pruned, (limit) => deleteMailTokensBefore(ctx.db, ctx.now, limit))
 }
 
-const pruneBatchSize = 5000
-const maxPruneBatches = 20
+const pruned = { size: 5000, maxBatches: 20 }
 
 interface Recipient {
   readonly email: string
@@ -88,9 +86,4 @@ async function lockRecipient(
     staff_invitation: user.invitedAt !== null,
   }
   return user.active && isDue[purpose] ? { email: user.email, name: user.name } : undefined
-}
-
-/** 256 random bits need no slow hash, and comparing hashes tells nothing through its time. */
-function hashOf(secret: string): string {
-  return createHash('sha256').update(secret).digest('base64url')
 }

@@ -1,6 +1,7 @@
-import { createHash, randomBytes } from 'node:crypto'
+import { randomBytes } from 'node:crypto'
 import { isId, type Id } from '../../../kernel/id.ts'
 import type { Secrets, SecretPurpose } from '../../../platform/secrets.ts'
+import { hashOfToken } from './token-hash.ts'
 
 /**
  * What a refresh cookie holds: `<session>.<secret>.<seal>`. The seal tells a token that we once
@@ -30,7 +31,7 @@ export function successorOf(secrets: Secrets, { sessionId, secret }: RefreshToke
 
 /** What the sessions table keeps of it. */
 export function hashOf({ secret }: RefreshToken): string {
-  return createHash('sha256').update(secret).digest('base64url')
+  return hashOfToken(secret)
 }
 
 export function writeRefreshToken(secrets: Secrets, token: RefreshToken): string {

@@ -2,6 +2,7 @@ import { isId, newId } from '../../../kernel/id.ts'
 import { later } from '../../../kernel/time.ts'
 import { inTx, spend, type AppContext } from '../../../platform/context.ts'
 import { factOf } from '../../../platform/events.ts'
+import { inBatches } from '../../../platform/jobs.ts'
 import { emit } from '../../../platform/outbox.ts'
 import { EmailVerificationRequested, RegistrationRepeated } from '../events.ts'
 import { emailKeyOf, keepRegistrationsMs } from '../rules.ts'
@@ -61,11 +62,7 @@ export async function settleRegistration(ctx: AppContext, id: unknown): Promise<
 /** Forgets who has not proved an e-mail in a week. */
 export async function pruneRegistrations(ctx: AppContext): Promise<void> {
   const instant = later(ctx.now, -keepRegistrationsMs)
-  for (let batch = 0; batch < maxPruneBatches; batch += 1) {
-    const deleted = await deleteRegistrationsBefore(ctx.db, instant, pruneBatchSize)
-    if (deleted < pruneBatchSize) return
-  }
+  await inBatches(pruned, (limit) => deleteRegistrationsBefore(ctx.db, instant, limit))
 }
 
-const pruneBatchSize = 5000
-const maxPruneBatches = 20
+const pruned = { size: 5000, maxBatches: 20 }

@@ -11,6 +11,7 @@ import {
   type TxContext,
 } from '../../../platform/context.ts'
 import { announceChange } from '../../../platform/invalidation.ts'
+import { inBatches } from '../../../platform/jobs.ts'
 import { emit } from '../../../platform/outbox.ts'
 import { accessTokenSeconds } from '../../../platform/tokens.ts'
 import { SessionEnded, SessionStarted, type SessionEndReason } from '../events.ts'
@@ -225,14 +226,10 @@ export async function endAllSessions(
  */
 export async function pruneOldSessions(ctx: AppContext): Promise<void> {
   const instant = later(ctx.now, -keepEndedSessionsMs)
-  for (let batch = 0; batch < maxPruneBatches; batch += 1) {
-    const deleted = await deleteSessionsEndedBefore(ctx.db, instant, pruneBatchSize)
-    if (deleted < pruneBatchSize) return
-  }
+  await inBatches(pruned, (limit) => deleteSessionsEndedBefore(ctx.db, instant, limit))
 }
 
-const pruneBatchSize = 5000
-const maxPruneBatches = 20
+const pruned = { size: 5000, maxBatches: 20 }
 
 /** Whoever holds a token of a login. Throws 401 for anybody else. */
 export function signedInActor({ actor }: Pick<AppContext, 'actor'>): CustomerActor | StaffActor {

@@ -1,6 +1,7 @@
 import { dayMs, later } from '../../../kernel/time.ts'
 import type { AppContext } from '../../../platform/context.ts'
 import type { HealthCheck } from '../../../platform/health.ts'
+import { inBatches } from '../../../platform/jobs.ts'
 import { summaryFigures, type FigureSource } from '../../../platform/metrics.ts'
 import { rowKeptMs, textKeptMs, tooOldBefore } from '../rules/backoff.ts'
 import { tokenTemplates } from '../rules/templates.ts'
@@ -29,8 +30,7 @@ export async function deliverDue({ db, mail, now }: AppContext): Promise<void> {
   await enqueueDue(db, { job: deliverJob, now, limit: maxEnqueued, templates })
 }
 
-const pruneBatchSize = 1000
-const maxPruneBatches = 50
+const pruned = { size: 1000, maxBatches: 50 }
 
 /**
  * Forgets what old mails said, and much later that they were. Without a mail server mails wait
@@ -38,21 +38,14 @@ const maxPruneBatches = 50
  */
 export async function pruneNotifications(ctx: AppContext): Promise<void> {
   const { db, now } = ctx
-  const limit = pruneBatchSize
   const before = later(now, -textKeptMs)
-  await inBatches(async () => {
+  await inBatches(pruned, async (limit) => {
     const untaken = await listUntaken(db, { before, waitingBefore: tooOldBefore(now), now, limit })
     for (const mail of untaken) await giveUp(ctx, mail, nobodyTookIt)
     return untaken.length
   })
-  await inBatches(() => pruneTexts(db, { before, limit }))
-  await inBatches(() => pruneRows(db, { before: later(now, -rowKeptMs), limit }))
-}
-
-async function inBatches(prune: () => Promise<number>): Promise<void> {
-  for (let batch = 0; batch < maxPruneBatches; batch += 1) {
-    if ((await prune()) < pruneBatchSize) return
-  }
+  await inBatches(pruned, (limit) => pruneTexts(db, { before, limit }))
+  await inBatches(pruned, (limit) => pruneRows(db, { before: later(now, -rowKeptMs), limit }))
 }
 
 /** At worst a warning: orders are taken without mail, and mails wait. */
