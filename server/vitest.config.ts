@@ -8,8 +8,8 @@ export default defineConfig({
     maxWorkers: '100%',
     globalSetup: ['test/support/global-setup.ts'],
     include: ['src/**/*.test.ts', 'test/**/*.test.ts'],
-    // These need more than Node: `npm run test:components` runs them.
-    exclude: ['test/components/**'],
+    // These need more than Node or minutes: `npm run test:components` and `npm run trust` have them.
+    exclude: ['test/components/**', 'test/trust/long/**'],
     testTimeout: 30_000,
     hookTimeout: 30_000,
   },

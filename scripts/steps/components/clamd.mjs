@@ -8,7 +8,7 @@ const EICAR = ['X5O!P%@AP[4\\PZX54(P^)7CC)7}$', 'EICAR-STANDARD-', 'ANTIVIRUS-TE
  * Lays out a clamd that knows one signature, for the EICAR test file; nothing is downloaded. It is
  * not started here, since tests start and stop it: `{ program, args, account, url }` says how.
  */
-export async function configureScanner({ clamd }, folder) {
+export async function configureScanner({ 'clamav-daemon': clamd }, folder) {
   const account = accountOf('clamav')
   makeFolderFor(account, folder)
   const signatures = makeFolderFor(account, join(folder, 'signatures'))

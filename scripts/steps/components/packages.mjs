@@ -17,23 +17,16 @@ const FINDERS = {
 }
 
 /**
- * Where the programs are: `{ postgres, pgbouncer, clamd }`, of which `postgres` is the folder of
- * its programs. What is missing is installed from Debian's archives.
+ * Where the programs of these packages are, by package; of `postgresql` the folder of them. What is
+ * missing is installed from Debian's archives.
  */
-export async function providePrograms() {
+export async function providePrograms(packages = Object.keys(FINDERS)) {
+  const listMissing = () => packages.filter((name) => FINDERS[name]() === undefined)
   const missing = listMissing()
   if (missing.length > 0) await install(missing)
   const [still] = listMissing()
   if (still) throw new Failure(`The package ${still} is installed, and its program is not there.`)
-  return {
-    postgres: FINDERS.postgresql(),
-    pgbouncer: FINDERS.pgbouncer(),
-    clamd: FINDERS['clamav-daemon'](),
-  }
-}
-
-function listMissing() {
-  return Object.keys(FINDERS).filter((name) => FINDERS[name]() === undefined)
+  return Object.fromEntries(packages.map((name) => [name, FINDERS[name]()]))
 }
 
 async function install(packages) {

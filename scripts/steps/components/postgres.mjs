@@ -22,7 +22,7 @@ const SETTINGS = [
  * Makes and starts a cluster with two roles for Bureau, one that owns and one that serves, neither
  * with a right that an operator would not give it. `roles` are URLs of the database `postgres`.
  */
-export async function startCluster({ postgres }, folder) {
+export async function startCluster({ postgresql }, folder) {
   const account = accountOf('postgres')
   makeFolderFor(account, folder)
   const [data, port] = [join(folder, 'data'), await findFreePort()]
@@ -30,10 +30,10 @@ export async function startCluster({ postgres }, folder) {
   const passwordFile = writeFileFor(account, join(folder, 'password'), passwords.postgres)
   const layout = ['--encoding', 'UTF8', '--locale', 'C.UTF-8', '--no-sync', '-D', data]
   const access = ['--auth', 'scram-sha-256', '--username', 'postgres', '--pwfile', passwordFile]
-  await finish(join(postgres, 'initdb'), [...layout, ...access], { account })
+  await finish(join(postgresql, 'initdb'), [...layout, ...access], { account })
 
   const { stop } = await startComponent({
-    program: join(postgres, 'postgres'),
+    program: join(postgresql, 'postgres'),
     args: ['-D', data, '-p', String(port), ...SETTINGS.flatMap((setting) => ['-c', setting])],
     account,
     port,
@@ -47,7 +47,7 @@ export async function startCluster({ postgres }, folder) {
     server: build('bureau_server'),
   }
   try {
-    await makeRoles(join(postgres, 'psql'), roles.superuser, passwords)
+    await makeRoles(join(postgresql, 'psql'), roles.superuser, passwords)
   } catch (error) {
     await stop()
     throw error

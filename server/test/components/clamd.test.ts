@@ -9,9 +9,14 @@ import {
   startTimeoutMs,
   type Running,
 } from '../support/process.ts'
-import { expectReply, request, signInAdmin, type Reply } from './client.ts'
-import { makeFreshDatabase, query, settingsOf, type FreshDatabase } from './fresh-database.ts'
-import { publishService } from './journey.ts'
+import { expectReply, request, signInAdmin, type Reply } from '../support/client.ts'
+import {
+  makeFreshDatabase,
+  query,
+  settingsOf,
+  type FreshDatabase,
+} from '../support/fresh-database.ts'
+import { publishService } from '../support/journey.ts'
 import { scannerUrl, startScanner, type Scanner } from './scanner.ts'
 
 /** In parts, so that no scanner eats this file. */

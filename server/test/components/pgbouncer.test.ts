@@ -8,9 +8,14 @@ import {
   startTimeoutMs,
   type Running,
 } from '../support/process.ts'
-import { expectReply, request, signInAdmin } from './client.ts'
-import { makeFreshDatabase, query, settingsOf, type FreshDatabase } from './fresh-database.ts'
-import { buyAsGuest, liveOrder, publishService } from './journey.ts'
+import { expectReply, request, signInAdmin } from '../support/client.ts'
+import {
+  makeFreshDatabase,
+  query,
+  settingsOf,
+  type FreshDatabase,
+} from '../support/fresh-database.ts'
+import { buyAsGuest, liveOrder, publishService } from '../support/journey.ts'
 
 /** Sessions that the pooler keeps to one database. */
 const poolSize = 4

@@ -6,9 +6,14 @@ import {
   startTimeoutMs,
   type Running,
 } from '../support/process.ts'
-import { signInAdmin } from './client.ts'
-import { makeFreshDatabase, query, settingsOf, type FreshDatabase } from './fresh-database.ts'
-import { liveOrder } from './journey.ts'
+import { signInAdmin } from '../support/client.ts'
+import {
+  makeFreshDatabase,
+  query,
+  settingsOf,
+  type FreshDatabase,
+} from '../support/fresh-database.ts'
+import { liveOrder } from '../support/journey.ts'
 
 describe("Debian's PostgreSQL with two roles", () => {
   let database: FreshDatabase

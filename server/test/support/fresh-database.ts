@@ -1,8 +1,8 @@
 import { randomBytes } from 'node:crypto'
 import pg from 'pg'
 import { inject } from 'vitest'
-import { withDatabase } from '../support/global-setup.ts'
-import type { Environment } from '../support/process.ts'
+import { withDatabase } from './global-setup.ts'
+import type { Environment } from './process.ts'
 
 /** A database as an operator hands it over: empty, one role owns it, another will serve. */
 export interface FreshDatabase {
