@@ -8,7 +8,7 @@ export default defineConfig({
     maxWorkers: '100%',
     globalSetup: ['test/support/global-setup.ts'],
     include: ['src/**/*.test.ts', 'test/**/*.test.ts'],
-    // These need more than Node or minutes: `npm run test:components` and `npm run trust` have them.
+    // These need more than Node, or minutes: `test:components` and `trust` run them.
     exclude: ['test/components/**', 'test/trust/long/**'],
     testTimeout: 30_000,
     hookTimeout: 30_000,
