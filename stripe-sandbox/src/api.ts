@@ -3,7 +3,7 @@ import type { Audit } from './audit.ts'
 import { API_VERSION, type Context, type Settings } from './context.ts'
 import { ApiError, errorBody, invalidRequest, ParameterError } from './errors.ts'
 import { expandReply } from './expand.ts'
-import type { Fault, FaultTable } from './faults.ts'
+import type { Fault, TakeFaults } from './faults.ts'
 import { decodeForm, type Form } from './form.ts'
 import {
   fingerprintOfForm,
@@ -19,11 +19,11 @@ import type { Store } from './store.ts'
 /** What the API needs to answer. */
 export interface Api {
   readonly audit: Audit
-  readonly faults: FaultTable
   readonly idempotency: Idempotency
   readonly now: () => Date
   readonly settings: Settings
   readonly store: Store
+  readonly takeFaults: TakeFaults
   /** The one key that is accepted; absent: any `sk_test_…`. */
   readonly secretKey?: string
 }
@@ -78,7 +78,7 @@ async function answerAuthorised(
   const read = readCall(api, request, requestId)
   const kept = read.keyed === undefined ? undefined : api.idempotency.find(read.keyed)
   const call = { ...read, replayed: kept !== undefined }
-  const faults = api.faults.take(call.operation.name)
+  const faults = api.takeFaults(call.operation.name)
   const release = call.keyed === undefined ? undefined : api.idempotency.occupy(call.keyed.key)
   try {
     const early = await strike(api, call, faults, 'before')

@@ -4,8 +4,11 @@ import type { Store } from './store.ts'
 
 const MAX_ANOMALIES = 1000
 
-/** A version 4 UUID anywhere in a key is what the SDK or a careless client makes up. */
-const RANDOM_KEY = /[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}/i
+/**
+ * A UUID anywhere in a key is what the SDK or a careless client makes up; those of the versions 3
+ * and 5 are derived from a name.
+ */
+const RANDOM_KEY = /[0-9a-f]{8}-[0-9a-f]{4}-[124678][0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}/i
 
 export interface ChargeFacts {
   charge: string
@@ -16,7 +19,13 @@ export interface ChargeFacts {
   key: string | null
 }
 
-/** What a test asks of a careful client: keys on all writes, and nobody charged twice. */
+export interface RefundFacts {
+  refund: string
+  charge: string
+  amount: number
+}
+
+/** What a test asks of a careful client: keys on all writes, nobody charged or refunded twice. */
 export interface AuditReport {
   /** Requests since this process started, by operation. */
   operations: Record<string, number>
@@ -26,6 +35,8 @@ export interface AuditReport {
   chargesByOrder: Record<string, ChargeFacts[]>
   /** Orders, and beginnings of keys up to the first colon, that took money more than once. */
   doubleCharges: { by: 'key' | 'order'; value: string; charges: ChargeFacts[] }[]
+  /** What the client calls one refund, `refund_id` in the metadata, and money left for it twice. */
+  doubleRefunds: { value: string; refunds: RefundFacts[] }[]
 }
 
 export interface Audit {
@@ -79,13 +90,25 @@ function reportOn(store: Store, operations: ReadonlyMap<string, number>): AuditR
     randomKeys: anomalies.filter(({ kind }) => kind === 'key_random'),
     chargesByOrder: Object.fromEntries(byOrder),
     doubleCharges: [...doubles('order', byOrder), ...doubles('key', byKey)],
+    doubleRefunds: findDoubleRefunds(store),
   }
 }
 
-function collect(
-  groups: Map<string, ChargeFacts[]>,
+function findDoubleRefunds(store: Store): AuditReport['doubleRefunds'] {
+  const byName = new Map<string, RefundFacts[]>()
+  for (const { amount, charge, id, metadata, status } of store.values('refund')) {
+    if (status === 'failed' || status === 'canceled') continue
+    collect(byName, metadata['refund_id'], { refund: id, charge, amount })
+  }
+  return [...byName]
+    .filter(([, refunds]) => refunds.length > 1)
+    .map(([value, refunds]) => ({ value, refunds }))
+}
+
+function collect<Facts>(
+  groups: Map<string, Facts[]>,
   value: string | undefined,
-  facts: ChargeFacts,
+  facts: Facts,
 ): void {
   if (value === undefined) return
   groups.set(value, [...(groups.get(value) ?? []), facts])

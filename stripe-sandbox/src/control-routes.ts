@@ -1,3 +1,4 @@
+import { readChaos } from './chaos.ts'
 import type { Control } from './control.ts'
 import { ApiError, errorBody, ParameterError } from './errors.ts'
 import { readFaults } from './faults.ts'
@@ -32,6 +33,11 @@ const ROUTES: Readonly<Record<string, Act>> = {
   'PUT /faults': ({ control }, form) => {
     control.setFaults(readFaults(form))
     return { faults: control.listFaults() }
+  },
+  'GET /chaos': ({ control }) => control.chaos(),
+  'PUT /chaos': ({ control }, form) => {
+    control.setChaos(readChaos(form))
+    return control.chaos()
   },
   'GET /deliveries': ({ control }, form) => {
     const { limit } = readParameters({ limit: integerBetween(1, 1000) }, form)

@@ -1,6 +1,7 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import { finishAuthentication, finishSettlement } from './attempts.ts'
 import type { Audit, AuditReport } from './audit.ts'
+import type { Chaos, ChaosReport, ChaosTable } from './chaos.ts'
 import { getCharge } from './charges.ts'
 import { expireSession, paySession } from './checkout-sessions.ts'
 import type { Context } from './context.ts'
@@ -47,6 +48,10 @@ export interface Control {
 
   setFaults(faults: readonly Fault[]): void
   listFaults(): Fault[]
+  /** Faults by chance from now on; a seed alone ends them. */
+  setChaos(chaos: Chaos): void
+  /** The chaos and how often it has struck. */
+  chaos(): ChaosReport
   audit(): AuditReport
   /** How many records there are of each kind. */
   counts(): Record<Kind, number>
@@ -74,6 +79,7 @@ export interface DashboardRefund {
 
 interface Parts {
   readonly audit: Audit
+  readonly chaos: ChaosTable
   /** A context for work that nobody asked for over the API. */
   readonly context: () => Context
   readonly faults: FaultTable
@@ -84,7 +90,7 @@ interface Parts {
 const POLL_MS = 10
 
 export function createControl(parts: Parts): Control {
-  const { audit, context, faults, store, webhooks } = parts
+  const { audit, chaos, context, faults, store, webhooks } = parts
   const act = <T>(work: (current: Context) => T): T => store.transact(() => work(context()))
   return {
     settlePayment: (id, result) =>
@@ -120,6 +126,8 @@ export function createControl(parts: Parts): Control {
     webhooksSettled: (timeoutMs = 10_000) => waitForWebhooks(webhooks, timeoutMs),
     setFaults: (next) => faults.set(next),
     listFaults: () => faults.list(),
+    setChaos: (next) => chaos.set(next),
+    chaos: () => chaos.report(),
     audit: () => audit.report(),
     counts: () =>
       Object.fromEntries(KINDS.map((kind) => [kind, store.count(kind)])) as Record<Kind, number>,

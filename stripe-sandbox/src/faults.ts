@@ -47,6 +47,9 @@ export type Fault = Values<typeof faultParameters>
 
 const MAX_FAULTS = 100
 
+/** What strikes this request (`payment_intents.confirm`) or webhook (`webhook:…`) now. */
+export type TakeFaults = (operation: string) => readonly Fault[]
+
 export interface FaultTable {
   /** Replaces all faults. */
   set(faults: readonly Fault[]): void

@@ -1,5 +1,6 @@
 export { startSandbox, type Sandbox, type SandboxOptions } from './sandbox.ts'
 export type { AuditReport, ChargeFacts } from './audit.ts'
+export type { Chaos, ChaosReport } from './chaos.ts'
 export type { Control, DashboardRefund, DisputeTerms, SessionPayer } from './control.ts'
 export type { Fault } from './faults.ts'
 export type { Delivery, DeliveryAttempt } from './records.ts'

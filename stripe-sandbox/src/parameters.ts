@@ -86,6 +86,14 @@ export function integerBetween(least: number, most: number): Reader<number> {
   }
 }
 
+/** A number from 0 to 1, written with a point. */
+export const probability: Reader<number> = (value, name) => {
+  if (typeof value === 'string' && /^(?:0(?:\.\d{1,20})?|1(?:\.0{1,20})?)$/.test(value)) {
+    return Number(value)
+  }
+  throw new ParameterError(`Invalid probability: ${shown(value)}`, { param: name })
+}
+
 export const flag: Reader<boolean> = (value, name) => {
   if (value === 'true') return true
   if (value === 'false') return false

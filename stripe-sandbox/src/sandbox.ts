@@ -2,10 +2,11 @@ import type { Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import type { Api } from './api.ts'
 import { createAudit } from './audit.ts'
+import { createChaosTable } from './chaos.ts'
 import { createClockwork } from './clock.ts'
 import type { Context, Settings } from './context.ts'
 import { createControl, type Control } from './control.ts'
-import { createFaultTable, type Fault } from './faults.ts'
+import { createFaultTable, type Fault, type TakeFaults } from './faults.ts'
 import { createIdempotency } from './idempotency.ts'
 import { createMemoryJournal, openJournal } from './journal.ts'
 import { openRecorder } from './recording.ts'
@@ -57,7 +58,12 @@ export async function startSandbox(options: SandboxOptions): Promise<Sandbox> {
   const store = createStore(journal)
   const faults = createFaultTable()
   faults.set(options.faults ?? [])
-  const webhooks = createWebhooks({ faults, now, store, warn }, firstTarget(options))
+  const chaos = createChaosTable()
+  const takeFaults: TakeFaults = (operation) => [
+    ...faults.take(operation),
+    ...chaos.take(operation),
+  ]
+  const webhooks = createWebhooks({ now, store, takeFaults, warn }, firstTarget(options))
   const settings = createSettings(options, () => webhooks.hasTarget())
   const idempotency = createIdempotency(store)
   const audit = createAudit(store)
@@ -67,17 +73,17 @@ export async function startSandbox(options: SandboxOptions): Promise<Sandbox> {
     request: { id: null, idempotencyKey: null },
     settings,
   })
-  const control = createControl({ audit, context, faults, store, webhooks })
+  const control = createControl({ audit, chaos, context, faults, store, webhooks })
   const setWebhook = (url: string, secrets: readonly string[]) =>
     webhooks.setTarget({ url, secrets })
   const recorder = options.recordFile === undefined ? undefined : openRecorder(options.recordFile)
   const api: Api = {
     audit,
-    faults,
     idempotency,
     now,
     settings,
     store,
+    takeFaults,
     ...(options.secretKey === undefined ? {} : { secretKey: options.secretKey }),
   }
   const server = createSandboxServer({

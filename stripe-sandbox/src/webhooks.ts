@@ -1,6 +1,6 @@
 import { invalidRequest, resourceMissing } from './errors.ts'
 import { newDelivery } from './events.ts'
-import type { Fault, FaultTable } from './faults.ts'
+import type { Fault, TakeFaults } from './faults.ts'
 import type { Delivery, DeliveryAttempt } from './records.ts'
 import type { Store } from './store.ts'
 import { createWebhookSender, signPayload, type WebhookSender } from './webhook-sender.ts'
@@ -35,9 +35,9 @@ export interface Webhooks {
 }
 
 interface Parts {
-  readonly faults: FaultTable
   readonly now: () => Date
   readonly store: Store
+  readonly takeFaults: TakeFaults
   readonly warn: (message: string) => void
 }
 
@@ -103,7 +103,7 @@ function admit(courier: Courier, id: string): void {
   const { due, held, now, store, waiting } = courier
   const delivery = store.find('delivery', id)
   if (delivery === undefined) return
-  const faults = courier.faults.take(`webhook:${delivery.type}`)
+  const faults = courier.takeFaults(`webhook:${delivery.type}`)
   const struck = (effect: Fault['effect']) => faults.find((fault) => fault.effect === effect)
   if (struck('drop') !== undefined) return change(courier, id, { state: 'dropped' })
   const delay = struck('delay')

@@ -154,4 +154,36 @@ describe('the audit', () => {
         ['key', 'pay_1'],
       ])
     }))
+
+  it.each([
+    ['cb4ff8a5-2f0e-11ee-be56-0242ac120002', 1],
+    ['order-0191e2c4-7b2a-7cc3-98c4-dc0c0c07398f', 1],
+    ['886313e1-3b8a-5372-9b90-0c9aee199e5d', 0],
+    ['pay_01jd8q9yg8e5v9c0m4t7k2x3za:create:0', 0],
+  ])('takes %s for %i made up', (key, count) =>
+    withSandbox({}, async (sandbox, stripe) => {
+      await create(stripe, key)
+      expect(sandbox.audit().randomKeys).toHaveLength(count)
+    }),
+  )
+
+  it('lists money that went back twice for what the client calls one refund', () =>
+    withSandbox({}, async (sandbox, stripe) => {
+      const { id } = await create(stripe, 'pay_1:create:0', {
+        confirm: true,
+        payment_method: 'pm_card_visa',
+      })
+      const giveBack = (name: string, key: string) =>
+        stripe.refunds.create(
+          { payment_intent: id, amount: 1000, metadata: { refund_id: name } },
+          { idempotencyKey: key },
+        )
+      await giveBack('ref_1', 'pay_1:refund-ref_1:0')
+      await giveBack('ref_1', 'pay_1:refund-ref_1:0')
+      await giveBack('ref_2', 'pay_1:refund-ref_2:0')
+      expect(sandbox.audit().doubleRefunds).toEqual([])
+      await giveBack('ref_1', 'pay_1:refund-ref_1:1')
+      const [double] = sandbox.audit().doubleRefunds
+      expect(double).toMatchObject({ value: 'ref_1', refunds: [{ amount: 1000 }, { amount: 1000 }] })
+    }))
 })
