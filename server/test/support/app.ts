@@ -61,6 +61,12 @@ export interface TestAppOptions {
   readonly trustProxy?: string[]
   /** Another way to the database for the notices that keep caches honest, such as one that fails. */
   readonly noticesUrl?: string
+  /** Another way to the database for all that serves, such as one that fails. */
+  readonly databaseUrl?: string
+  /** Where the stand-in writes down what it is asked. */
+  readonly recordFile?: string
+  /** What signs the webhooks that are taken; the suite's own secret when absent. */
+  readonly webhookSecrets?: readonly string[]
   /** A mail server; without one mails wait in the outbox. It is closed with the app. */
   readonly mail?: Mail
   /** A scanner that uploads have to pass. */
@@ -112,9 +118,9 @@ export async function startTestApp(options: TestAppOptions = {}): Promise<TestAp
   const database = beside?.database ?? (await cloneDatabase())
   const sandbox =
     beside?.sandbox ??
-    (await startSandbox({ port: 0, webhookSecrets: [webhookSecret], now: clock, ...recording() }))
+    (await startSandbox({ port: 0, webhookSecrets: [webhookSecret], now: clock, ...recording(options) }))
   const db = openPool({
-    url: database.serverUrl,
+    url: options.databaseUrl ?? database.serverUrl,
     size: 10,
     namedStatements: true,
     timeoutMs: 10_000,
@@ -203,8 +209,8 @@ const testBusiness: Business = {
 }
 
 /** Where what Bureau asks of Stripe is written down, for the comparison with Stripe's description. */
-function recording(): { recordFile?: string } {
-  const recordFile = process.env['STRIPE_RECORDING']
+function recording({ recordFile: file }: TestAppOptions): { recordFile?: string } {
+  const recordFile = file ?? process.env['STRIPE_RECORDING']
   return recordFile === undefined ? {} : { recordFile }
 }
 
@@ -230,7 +236,7 @@ async function openPorts(given: PortOptions): Promise<Ports> {
         : openStripe({
             secretKey: 'sk_test_bureau',
             publishableKey: 'pk_test_bureau',
-            webhookSecrets: [webhookSecret],
+            webhookSecrets: options.webhookSecrets ?? [webhookSecret],
             apiBase: sandbox.url,
           }),
     secrets,
