@@ -73,12 +73,14 @@ describe('currencies', () => {
   test.each([
     ['GBP', 2],
     ['JPY', 0],
+    ['HUF', 2],
+    ['IDR', 2],
     ['KWD', 3],
   ])('%s has %i decimals', (code, decimals) => {
     expect([isCurrency(code), decimalsOf(code)]).toEqual([true, decimals])
   })
 
-  test.each([['gbp'], ['XYZ'], [''], ['GBPX']])('%j is none', (code) => {
+  test.each([['gbp'], ['XYZ'], [''], ['GBPX'], ['ISK'], ['MGA']])('%j is none', (code) => {
     expect(isCurrency(code)).toBe(false)
   })
 })

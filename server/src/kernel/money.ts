@@ -11,15 +11,29 @@ export const maxAmount = 99_999_999
 
 const currencies = new Set(Intl.supportedValuesOf('currency'))
 
-/** Whether the code is one of ISO 4217's with 0, 2 or 3 decimals. */
+/**
+ * The currencies of ISO 4217 without two decimals. Written out: ICU answers how cash is rounded (it
+ * gives forints and rupiahs none), which is a hundred times another amount.
+ */
+const decimalsOfOthers = new Map<string, number>([
+  ...'BIF CLP DJF GNF JPY KMF KRW PYG RWF VND VUV XAF XOF XPF'.split(' ').map(withDecimals(0)),
+  ...'BHD IQD JOD KWD LYD OMR TND'.split(' ').map(withDecimals(3)),
+])
+
+/**
+ * Stripe charges ISK and UGX with two decimals and MGA with none, against ISO 4217; UYI is an
+ * index, CLF and UYW have four. None of them could be charged as it is written.
+ */
+const unusable = new Set('CLF ISK MGA UGX UYI UYW'.split(' '))
+
+/** Whether the code is one of ISO 4217's with 0, 2 or 3 decimals, charged as it is written. */
 export function isCurrency(code: string): boolean {
-  return currencies.has(code) && [0, 2, 3].includes(decimalsOf(code))
+  return currencies.has(code) && !unusable.has(code)
 }
 
 /** How many digits stand after the point: JPY 0, GBP 2, KWD 3. */
 export function decimalsOf(currency: string): number {
-  const format = new Intl.NumberFormat('en', { style: 'currency', currency })
-  return format.resolvedOptions().maximumFractionDigits ?? 2
+  return decimalsOfOthers.get(currency) ?? 2
 }
 
 export function money(amount: number, currency: string): Money {
@@ -59,4 +73,8 @@ function addSafely(a: number, b: number): number {
   const total = a + b
   assert(Number.isSafeInteger(total), `a sum of money left the safe integers: ${a} + ${b}`)
   return total
+}
+
+function withDecimals(decimals: number): (code: string) => readonly [string, number] {
+  return (code) => [code, decimals]
 }

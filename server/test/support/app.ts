@@ -118,7 +118,12 @@ export async function startTestApp(options: TestAppOptions = {}): Promise<TestAp
   const database = beside?.database ?? (await cloneDatabase())
   const sandbox =
     beside?.sandbox ??
-    (await startSandbox({ port: 0, webhookSecrets: [webhookSecret], now: clock, ...recording(options) }))
+    (await startSandbox({
+      port: 0,
+      webhookSecrets: [webhookSecret],
+      now: clock,
+      ...recording(options),
+    }))
   const db = openPool({
     url: options.databaseUrl ?? database.serverUrl,
     size: 10,

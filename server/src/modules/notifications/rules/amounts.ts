@@ -3,8 +3,14 @@ import type { House } from './letter.ts'
 
 /** `£199.00`, `¥5,000`, `KWD 1.250`: as many decimals as the currency has. */
 export function formatMoney({ amount, currency }: Money): string {
-  const format = new Intl.NumberFormat('en-GB', { style: 'currency', currency })
-  return format.format(amount / 10 ** decimalsOf(currency)).replaceAll('\u00a0', ' ')
+  const decimals = decimalsOf(currency)
+  const format = new Intl.NumberFormat('en-GB', {
+    style: 'currency',
+    currency,
+    minimumFractionDigits: decimals,
+    maximumFractionDigits: decimals,
+  })
+  return format.format(amount / 10 ** decimals).replaceAll('\u00a0', ' ')
 }
 
 /** `22 November 2026, 16:40 (Europe/London)`, where the business is. */
