@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import { errors, exportJWK, generateKeyPair, importJWK, jwtVerify, SignJWT } from 'jose'
-import type { CryptoKey, JWK, JWTPayload, JWTHeaderParameters } from 'jose'
+import type { CryptoKey, JWK, JWTHeaderParameters, JWTPayload, JWTVerifyGetKey } from 'jose'
 import { assert, present } from '../kernel/assert.ts'
 import { unauthorized } from '../kernel/errors.ts'
 import { isId, newId, type Id } from '../kernel/id.ts'
@@ -72,7 +72,7 @@ export async function createTokens(options: TokenOptions): Promise<Tokens> {
       const key = await keys.forSigning(now)
       const issuedAt = Math.floor(now.getTime() / secondMs)
       return await new SignJWT({ sid: sessionId, jti: randomUUID() })
-        .setProtectedHeader({ alg: algorithm, typ: tokenType, kid: key.id })
+        .setProtectedHeader(headerOf(key.id))
         .setIssuer(issuer)
         .setAudience(audience)
         .setSubject(userId)
@@ -106,7 +106,9 @@ async function readSignedPayload(
 ): Promise<JWTPayload> {
   if (token.length > maxTokenLength) throw unauthorized()
   try {
-    const { payload } = await jwtVerify(token, (header) => findVerifier(keys, header), {
+    const findKey: JWTVerifyGetKey = (header, { protected: written }) =>
+      findVerifier(keys, header, written)
+    const { payload } = await jwtVerify(token, findKey, {
       algorithms: [algorithm],
       issuer,
       typ: tokenType,
@@ -121,10 +123,20 @@ async function readSignedPayload(
   }
 }
 
-/** Only `kid` is looked at, and only among our own keys; a header that says more is not ours. */
-async function findVerifier(keys: KeyRing, header: JWTHeaderParameters): Promise<CryptoKey> {
-  const { kid } = header
-  const isOurs = Object.keys(header).length === 3 && kid !== undefined && isId('key', kid)
+function headerOf(kid: string): JWTHeaderParameters {
+  return { alg: algorithm, typ: tokenType, kid }
+}
+
+/** Only among our own keys, and only for a header that is to the letter the one that we write. */
+async function findVerifier(
+  keys: KeyRing,
+  { kid }: JWTHeaderParameters,
+  written: string | undefined,
+): Promise<CryptoKey> {
+  const isOurs =
+    kid !== undefined &&
+    isId('key', kid) &&
+    written === Buffer.from(JSON.stringify(headerOf(kid))).toString('base64url')
   const key = isOurs ? await keys.find(kid) : undefined
   if (!key) throw unauthorized()
   return key.publicKey
