@@ -1,6 +1,6 @@
 import multipartPlugin, { type Multipart, type MultipartFile } from '@fastify/multipart'
 import type { FastifyInstance, FastifyRequest } from 'fastify'
-import { addAbortSignal } from 'node:stream'
+import { addAbortSignal, PassThrough, pipeline, type Readable } from 'node:stream'
 import {
   invalidInputAt,
   malformedRequest,
@@ -113,7 +113,7 @@ async function readForm(request: FastifyRequest, reading: Reading): Promise<Rece
       const { value: part, done } = await orAborted(parts.next().catch(asBrokenForm), signal)
       if (done === true) break
       if (part.type === 'field') readField(fields, part)
-      else upload = await receiveFile(part, upload, reading)
+      else upload = await receiveFile(part, upload, { ...reading, raw: request.raw })
     }
     if (upload) return { fields: Object.fromEntries(fields), upload }
     throw invalidInputAt({ pointer: `/${fileField}`, code: 'required', message: 'is required' })
@@ -153,7 +153,7 @@ function readField(
 async function receiveFile(
   part: MultipartFile,
   known: Upload | undefined,
-  { ctx, signal }: Reading,
+  { ctx, signal, raw }: Reading & { readonly raw: Readable },
 ): Promise<Upload> {
   const { fieldname, filename, mimetype, file } = part
   const refuse = (code: InputCode, message: string): never => {
@@ -165,7 +165,7 @@ async function receiveFile(
   if (known) refuse('maxItems', 'must be one file')
   if (!filename) refuse('required', 'must have a file name')
   addAbortSignal(signal, file)
-  const received = await ctx.files.receive(fromClient(file), ctx.business.uploads)
+  const received = await ctx.files.receive(fromClient(file, raw), ctx.business.uploads)
   if (received.size === 0) {
     await received.discard()
     refuse('minLength', 'must not be empty')
@@ -173,14 +173,40 @@ async function receiveFile(
   return { filename, declaredType: mimetype, file: received }
 }
 
-/** The bytes of the part, whose end before its time is the client's fault and not the store's. */
-async function* fromClient(file: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+/**
+ * The bytes of the part as they came, whose end before its time is the client's fault and not the
+ * store's. Whoever asks for the next piece is done with the one before; whoever stops asking wants
+ * nothing more of the form.
+ */
+async function* fromClient(file: Readable, raw: Readable): AsyncGenerator<Uint8Array> {
+  // Iterating over the part itself would copy pieces together that came while the disk wrote.
+  const pieces = new PassThrough({ objectMode: true, highWaterMark: 1 })
+  pipeline(file, pieces, () => undefined)
   try {
-    yield* file
+    for await (const piece of pieces) {
+      yield piece as Uint8Array
+      release(piece as Uint8Array)
+    }
   } catch (error) {
     asBrokenForm(error)
+  } finally {
+    if (!pieces.readableEnded) raw.unpipe()
   }
 }
+
+/**
+ * Gives the memory of a piece back at once. The collector would let more of them stand than one
+ * file has. A piece that shares its buffer is left to it: the rest may be a part still to be read.
+ */
+function release({ buffer, byteLength }: Uint8Array): void {
+  if (buffer instanceof ArrayBuffer && buffer.byteLength === byteLength) {
+    nowhere.postMessage(null, [buffer])
+  }
+}
+
+/** What is handed over to a closed port is gone at once: the HTML standard has it so. */
+const { port1: nowhere } = new MessageChannel()
+nowhere.close()
 
 function asBrokenForm(error: unknown): never {
   // What the framework says of a form has a code of its own; the parser has words alone.
