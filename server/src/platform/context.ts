@@ -1,6 +1,6 @@
 import type { Id } from '../kernel/id.ts'
 import type { Permission, StaffRole } from '../kernel/permissions.ts'
-import { isRetriable, type Db, type Pool, type Tx } from './database.ts'
+import { isRetriable, retried, type Db, type Pool, type Tx } from './database.ts'
 import type { EventRegistry } from './events.ts'
 import type { FileStore } from './files.ts'
 import type { Instruments } from './instruments.ts'
@@ -145,8 +145,6 @@ export interface Registered {
 /** What routes, listeners and jobs start with. */
 export type AppContext = Context<Pool> & Ports & Registered
 
-const maxAttempts = 4
-
 /**
  * Runs `work` in one transaction; inside another it joins that one. Serialisation failures and
  * deadlocks are retried here, at the outermost level only, a bounded number of times.
@@ -156,13 +154,7 @@ export async function inTx<T>(ctx: Context, work: (ctx: TxContext) => Promise<T>
   const within = (tx: Tx): Promise<T> =>
     work({ actor, now, db: tx, origin, business, events, subjects })
   if (db.kind === 'transaction') return await within(db)
-  for (let attempt = 1; ; attempt += 1) {
-    try {
-      return await db.transaction(within)
-    } catch (error) {
-      if (!isRetriable(error) || attempt >= maxAttempts) throw error
-    }
-  }
+  return await retried(() => db.transaction(within), isRetriable)
 }
 
 /** The same context acting as Bureau itself: what a job or a provider's word does. */

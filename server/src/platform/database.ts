@@ -36,44 +36,48 @@ export interface DatabaseOptions {
   readonly size: number
   /** False behind a pooler in transaction mode, where a name may meet another session. */
   readonly namedStatements: boolean
-  /** A statement or the wait for a connection ends after this. */
+  /** A statement ends after this, and the wait for a connection no later. */
   readonly timeoutMs: number
   readonly onError: (error: Error) => void
 }
+
+/** A server that is there takes a connection, and gives one free, sooner than this. */
+const maxConnectMs = 5000
+/** So much later than the server's own word: that one leaves the connection usable. */
+const answerGraceMs = 500
 
 /** How many requests may wait for a connection, for each connection that there is. */
 const waitersPerConnection = 50
 
 export function openPool(options: DatabaseOptions): Pool {
   const driver = openDriver(options)
+  const connections = keepConnections(driver)
   const sender = createSender(options)
 
   async function withClient<T>(work: (client: pg.PoolClient) => Promise<T>): Promise<T> {
     if (driver.waitingCount >= options.size * waitersPerConnection) {
       throw unavailable({ retryAfterSeconds: 1, facts: { reason: 'connection queue full' } })
     }
-    const client = await driver.connect().catch((error: unknown) => {
+    const client = await connections.take().catch((error: unknown) => {
       throw asUnavailable(error) ?? error
     })
-    let broken = false
+    let failure: unknown
     try {
       return await work(client)
     } catch (error) {
-      broken = leavesConnectionUnusable(error)
+      failure = error
       throw asUnavailable(error) ?? error
     } finally {
-      client.release(broken)
+      connections.giveBack(client, failure)
     }
   }
 
   /** A plan gone stale (0A000) or forgotten (26000) is no failure: another connection has it right. */
   async function sendAlone<Row extends object>(statement: Sql): Promise<SentResult<Row>> {
-    try {
-      return await withClient((client) => sender.send<Row>(client, statement))
-    } catch (error) {
-      if (!isStalePlan(error)) throw error
-      return await withClient((client) => sender.send<Row>(client, statement))
-    }
+    return await retried(
+      () => withClient((client) => sender.send<Row>(client, statement)),
+      (error) => isStalePlan(error) || isRetriable(error),
+    )
   }
 
   async function transaction<T>(work: (tx: Tx) => Promise<T>): Promise<T> {
@@ -87,7 +91,10 @@ export function openPool(options: DatabaseOptions): Pool {
         await sender.sendText(client, 'commit')
         return outcome
       } catch (error) {
-        await client.query('rollback').catch(options.onError)
+        // A connection that is given up ends its transaction by itself.
+        if (!leavesConnectionUnusable(error)) {
+          await client.query('rollback').catch(options.onError)
+        }
         throw error
       }
     })
@@ -107,9 +114,11 @@ function openDriver({ url, size, timeoutMs, onError }: DatabaseOptions): pg.Pool
   const driver = new pg.Pool({
     connectionString: url,
     max: size,
-    connectionTimeoutMillis: timeoutMs,
+    connectionTimeoutMillis: Math.min(maxConnectMs, timeoutMs),
     idleTimeoutMillis: 60_000,
     keepAlive: true,
+    // The server ends what is too slow; only we can end what never reaches it, or has no answer.
+    query_timeout: timeoutMs + answerGraceMs,
     // Statements of one transaction that do not wait for each other share a round trip.
     pipeline: true,
     statement_timeout: timeoutMs,
@@ -121,6 +130,40 @@ function openDriver({ url, size, timeoutMs, onError }: DatabaseOptions): pg.Pool
   driver.on('error', onError)
   driver.on('connect', (client) => client.on('error', onError))
   return driver
+}
+
+interface Connections {
+  take(): Promise<pg.PoolClient>
+  giveBack(client: pg.PoolClient, failure: unknown): void
+}
+
+/**
+ * Gives out connections of the pool. Where one has died without a word, as behind a firewall that
+ * forgot it, those that were not heard of since are as good as dead: they are replaced, and not
+ * each found out by a request of its own.
+ */
+function keepConnections(driver: pg.Pool): Connections {
+  const takenAt = new WeakMap<pg.PoolClient, number>()
+  const heardAt = new WeakMap<pg.PoolClient, number>()
+  let silentSince = Number.NEGATIVE_INFINITY
+  return {
+    take: async () => {
+      for (;;) {
+        const client = await driver.connect()
+        if ((heardAt.get(client) ?? Infinity) >= silentSince) {
+          takenAt.set(client, performance.now())
+          return client
+        }
+        client.release(true)
+      }
+    },
+    giveBack: (client, failure) => {
+      const isUnusable = failure !== undefined && leavesConnectionUnusable(failure)
+      if (isSilence(failure)) silentSince = Math.max(silentSince, takenAt.get(client) ?? 0)
+      if (!isUnusable) heardAt.set(client, performance.now())
+      client.release(isUnusable)
+    },
+  }
 }
 
 interface Sender {
@@ -168,10 +211,26 @@ export function isUniqueViolation(error: unknown, constraint: string): boolean {
   )
 }
 
-/** Whether the transaction may simply be run again. */
+/** Serialisation failure and deadlock: the transaction was rolled back and may simply run again. */
 export function isRetriable(error: unknown): boolean {
   const state = sqlStateOf(error)
   return state === '40001' || state === '40P01'
+}
+
+const maxAttempts = 4
+
+/** Does the work again, a bounded number of times, while it fails in a way that is `worthIt`. */
+export async function retried<T>(
+  work: () => Promise<T>,
+  worthIt: (error: unknown) => boolean,
+): Promise<T> {
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      return await work()
+    } catch (error) {
+      if (attempt >= maxAttempts || !worthIt(error)) throw error
+    }
+  }
 }
 
 /** A count is far below 2^53; a number that is not is a bug and stops. */
@@ -243,7 +302,15 @@ function leavesConnectionUnusable(error: unknown): boolean {
   )
 }
 
-const unavailableStates = new Set(['53300', '53400', '57014', '55P03', '25006'])
+/** The driver's word for a statement that was not answered at all. */
+function isSilence(error: unknown): boolean {
+  return error instanceof Error && error.message === 'Query read timeout'
+}
+
+/** Whole classes: broken connections, want of room or memory, an operator's doing, broken disks. */
+const unavailableClasses = ['08', '53', '57P', '58']
+/** Too slow, locked, idle for too long, a standby, or beaten again and again by other transactions. */
+const unavailableStates = new Set(['57014', '55P03', '25P03', '25006', '40001', '40P01'])
 
 /** 503 where the database is down, busy or shutting down; undefined where the fault is ours. */
 function asUnavailable(error: unknown): AppError | undefined {
@@ -253,7 +320,7 @@ function asUnavailable(error: unknown): AppError | undefined {
   const isDown =
     state === undefined
       ? /^E[A-Z]+$/.test(code) || /timeout|terminated|not queryable|Connection/.test(error.message)
-      : state.startsWith('08') || state.startsWith('57P') || unavailableStates.has(state)
+      : unavailableStates.has(state) || unavailableClasses.some((one) => state.startsWith(one))
   if (!isDown) return undefined
   return unavailable({
     retryAfterSeconds: 1,

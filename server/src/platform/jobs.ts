@@ -59,6 +59,8 @@ export interface JobsOptions {
 
 const concurrency = 4
 const pollIntervalMs = 2000
+/** Every statement of the queue is quick: one without an answer for so long was never heard. */
+const queueTimeoutMs = 10_000
 /** A failed job is tried again after e^n seconds: 25 tries are about three days. */
 const jobAttempts = 25
 
@@ -74,6 +76,9 @@ export async function startJobs(options: JobsOptions): Promise<JobRunner> {
   const pool = new pg.Pool({
     connectionString: options.directUrl,
     max: concurrency + 2,
+    connectionTimeoutMillis: queueTimeoutMs,
+    query_timeout: queueTimeoutMs,
+    keepAlive: true,
     application_name: 'bureau jobs',
   })
   const report = (error: Error): void => {

@@ -38,8 +38,21 @@ export function createLogger(level: string, destination?: DestinationStream): Pi
       // What a member's name does not give away, such as a token quoted in a message.
       hooks: { streamWrite: withoutSecrets },
     },
-    destination ?? pino.destination(1),
+    destination ?? openStandardOutput(),
   )
+}
+
+/** What a reader that stands still may leave waiting; what comes after it is dropped. */
+const maxWaitingBytes = 4 * 1024 * 1024
+
+/**
+ * Standard output, whose troubles are not the process's: where its disk is full or nobody reads it,
+ * lines wait, bounded, and are written when that is over.
+ */
+function openStandardOutput(): DestinationStream {
+  const output = pino.destination({ dest: 1, sync: false, maxLength: maxWaitingBytes })
+  output.on('error', () => undefined)
+  return output
 }
 
 /** The database quotes the row that it refused, and rows hold people: its own words stay out. */

@@ -128,7 +128,7 @@ export async function startTestApp(options: TestAppOptions = {}): Promise<TestAp
     url: options.databaseUrl ?? database.serverUrl,
     size: 10,
     namedStatements: true,
-    timeoutMs: 10_000,
+    timeoutMs: options.requestTimeoutMs ?? 10_000,
     onError: () => undefined,
   })
   const log = options.log ?? createLogger('silent')

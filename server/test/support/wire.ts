@@ -34,6 +34,8 @@ export interface BreakingPlace {
   readonly of: 'near' | 'far'
   /** After so many bytes since the connection was made, or where these bytes stand. */
   readonly at: number | string
+  /** The so manieth time that they come, counted over all connections; the first when absent. */
+  readonly nth?: number
   /**
    * `lost`: these bytes do not arrive; of a number, none that follows does. `heard`: they arrive,
    * and the wire breaks when the other end has answered, of which nothing comes back.
@@ -49,7 +51,7 @@ interface Line {
   state: State
   delayMs: number
   /** What is to break next, if anything is. */
-  awaited: { readonly place: BreakingPlace; readonly tell: () => void } | undefined
+  awaited: { readonly place: BreakingPlace; readonly tell: () => void; met: number } | undefined
   readonly pairs: Set<Pair>
 }
 
@@ -90,7 +92,7 @@ export async function openWire(targetUrl: string): Promise<Wire> {
     },
     strand: () => each(strand),
     slow: (delayMs) => void (line.delayMs = delayMs),
-    breakAt: (place) => new Promise((tell) => (line.awaited = { place, tell })),
+    breakAt: (place) => new Promise((tell) => (line.awaited = { place, tell, met: 0 })),
     mend: () => {
       const before = line.state
       Object.assign(line, { state: 'whole', delayMs: 0, awaited: undefined })
@@ -162,6 +164,8 @@ function handOn(line: Line, pair: Pair, { name, from, to, end }: Way): void {
     const { awaited } = line
     const at = find(bytes, awaited?.place.of === name ? awaited.place.at : undefined)
     if (at === undefined || !awaited) return send(bytes)
+    awaited.met += 1
+    if (awaited.met < (awaited.place.nth ?? 1)) return send(bytes)
     line.awaited = undefined
     if (awaited.place.fate === 'heard') {
       pair.breaksAtWordOf = name === 'near' ? 'far' : 'near'
