@@ -41,8 +41,13 @@ async function findOwn(
 export async function settleRefundsOf(ctx: AppContext, intentRef: string | null): Promise<boolean> {
   const payment = await settleFirst(ctx, intentRef)
   if (!payment || intentRef === null) return false
-  const refunds = await ctx.stripe.listRefunds(intentRef)
-  for (const seen of refunds) await settleOneRefund(ctx, payment, seen)
+  const { refunds: known } = await getLedger(ctx.db, payment.orderId)
+  const booked = new Set(known.map((one) => `${one.providerRef} ${one.status}`))
+  for (const seen of await ctx.stripe.listRefunds(intentRef)) {
+    // Each of many refunds has its own events: those that are over are not settled at each of them.
+    const isBooked = seen.status === 'succeeded' && booked.has(`${seen.ref} ${seen.status}`)
+    if (!isBooked) await settleOneRefund(ctx, payment, seen)
+  }
   return true
 }
 
