@@ -1,3 +1,4 @@
+import { hasDefaultPassword, isStrongSecret } from './config/credentials.ts'
 import {
   createReader,
   mebibyte,
@@ -239,16 +240,32 @@ function contradictions(config: Config): string[] {
   if (config.smtpUrl !== undefined && config.mailFrom === undefined) {
     problems.push('SMTP_URL needs MAIL_FROM beside it.')
   }
-  if (config.metricsToken !== undefined && config.metricsToken.length < 20) {
+  if (!config.production && config.metricsToken !== undefined && config.metricsToken.length < 20) {
     problems.push('METRICS_TOKEN must have at least 20 characters.')
   }
-  return problems
+  return [...problems, ...weakCredentials(config)]
 }
 
-/** Enough different characters that it was not typed by hand, and none of the examples. */
-export function isStrongSecret(text: string): boolean {
-  const looksTyped = /change|example|secret|password|default|replace/i.test(text)
-  return Buffer.byteLength(text) >= 32 && new Set(text).size >= 10 && !looksTyped
+/** What may do on a developer's machine and guards nothing in production. */
+function weakCredentials(config: Config): string[] {
+  if (!config.production) return []
+  const logins = {
+    DATABASE_URL: config.databaseUrl,
+    DATABASE_OWNER_URL: config.databaseOwnerUrl,
+    DATABASE_DIRECT_URL: config.databaseDirectUrl,
+    SMTP_URL: config.smtpUrl,
+  }
+  const problems = Object.entries(logins)
+    .filter(([, address]) => address !== undefined && hasDefaultPassword(address))
+    .map(([name]) => `${name} holds a default password: give the login one of its own.`)
+  const { metricsToken, stripeWebhookSecrets } = config
+  if (metricsToken !== undefined && !isStrongSecret(metricsToken, 20)) {
+    problems.push('METRICS_TOKEN must be random; `openssl rand -hex 32` makes one.')
+  }
+  if (stripeWebhookSecrets.some((secret) => !isStrongSecret(secret, 20))) {
+    problems.push('STRIPE_WEBHOOK_SECRET must be the one that Stripe shows for the endpoint.')
+  }
+  return problems
 }
 
 function isTimeZone(name: string): boolean {

@@ -69,6 +69,8 @@ export interface LimitVerdict {
 export interface Limits {
   /** Takes one point of the account's; the verdict says whether there was one. */
   spend(policy: LimitPolicyName, account: string): Promise<LimitVerdict>
+  /** Returns the point that a call has taken, once it has turned out to be none that counts. */
+  giveBack(policy: LimitPolicyName, account: string): Promise<void>
   /** Forgets what the account has spent, as after a right password. */
   forget(policy: LimitPolicyName, account: string): Promise<void>
   /** What is left, taking nothing. */
@@ -110,6 +112,7 @@ export function createLimits(db: Pool, options: LimitOptions): Limits {
   return {
     spend: (name, account) => found(counters, name).spend(partyOf(account)),
     look: (name, account) => found(counters, name).look(partyOf(account)),
+    giveBack: (name, account) => found(counters, name).giveBack(partyOf(account)),
     forget: (name, account) => found(counters, name).forget(partyOf(account)),
     here: {
       spend: (name, account) => found(local, name).spend(partyOf(account)),
@@ -142,19 +145,22 @@ function found<T>(counters: ReadonlyMap<LimitPolicyName, T>, name: LimitPolicyNa
 interface Counter {
   spend(account: string): Promise<LimitVerdict>
   look(account: string): Promise<LimitVerdict>
+  giveBack(account: string): Promise<void>
   forget(account: string): Promise<void>
 }
 
 interface LocalCounter {
   spend(account: string): LimitVerdict
   look(account: string): LimitVerdict
+  giveBack(account: string): void
   forget(account: string): void
 }
 
-function asPromised({ spend, look, forget }: LocalCounter): Counter {
+function asPromised({ spend, look, giveBack, forget }: LocalCounter): Counter {
   return {
     spend: async (account) => spend(account),
     look: async (account) => look(account),
+    giveBack: async (account) => giveBack(account),
     forget: async (account) => forget(account),
   }
 }
@@ -208,6 +214,10 @@ function countHere(name: LocalPolicyName, { scale, processes, clock }: LimitOpti
       const nowMs = clock().getTime()
       return verdict(findOpen(account, nowMs), nowMs)
     },
+    giveBack: (account) => {
+      const window = windows.get(account)
+      if (window) window.spent = Math.max(0, window.spent - 1)
+    },
     forget: (account) => void windows.delete(account),
   }
 }
@@ -249,6 +259,10 @@ function countInDatabase(db: Pool, name: LimitPolicyName, options: LimitOptions)
           select hits, expires_at from rate_limits where key = ${keyOf(account)}`),
         clock(),
       ),
+    giveBack: async (account) => {
+      await db.run(sql`
+        update rate_limits set hits = hits - 1 where key = ${keyOf(account)} and hits > 0`)
+    },
     forget: async (account) => {
       await db.run(sql`delete from rate_limits where key = ${keyOf(account)}`)
     },

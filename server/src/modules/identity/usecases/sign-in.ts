@@ -35,15 +35,19 @@ export async function signIn(
   await refuseSpentAddress(ctx)
   // Taken before the answer is known: many guesses at once must not all find room.
   await spend(ctx, 'loginByAccount', account)
+  await spend(ctx, 'loginByAddress', addressOf(ctx))
   const known = await findUserByEmail(ctx.db, audience, emailKey)
   const { password } = credentials
   const matches = await ctx.passwords.verify(known?.passwordHash ?? null, password)
-  if (!known || !matches || !maySignIn(ctx, known)) throw await refusal(ctx)
+  if (!known || !matches || !maySignIn(ctx, known)) throw invalidCredentials()
+  // No guess: what people behind one address know by heart is not counted against it.
+  await ctx.limits.giveBack('loginByAddress', addressOf(ctx))
   const proof = await readSignInProof(ctx, known, code)
-  // Guesses that ran meanwhile may have spent the rest: the last one must not slip through.
-  await refuseSpentAddress(ctx)
   const begun = await begin(ctx, { known, proof, userAgent })
-  if (!begun) throw await refusal(ctx)
+  if (!begun) {
+    await spend(ctx, 'loginByAddress', addressOf(ctx))
+    throw invalidCredentials()
+  }
   await ctx.limits.forget('loginByAccount', account)
   if (proof.kind !== 'not asked') await ctx.limits.forget('mfaByAccount', known.id)
   return await openSession(ctx, begun)
@@ -62,12 +66,6 @@ async function begin(
   })
   if (proof.kind === 'recovery') ctx.invalidation.forget('user', known.id)
   return begun
-}
-
-/** Counts a failure by its address; one answer for all of them. */
-async function refusal(ctx: AppContext): Promise<Error> {
-  await spend(ctx, 'loginByAddress', addressOf(ctx))
-  return invalidCredentials()
 }
 
 function maySignIn({ business }: AppContext, user: UserRow): boolean {
