@@ -249,8 +249,7 @@ promise(51, 'a password of a megabyte is refused without being hashed', async (p
       const lengths = reply.body.errors?.filter(
         ({ pointer }: { pointer: string }) => pointer === `/${member}`,
       )
-      if (expected === 400)
-        expect([route, lengths]).toMatchObject([route, [{ code: 'maxLength' }]])
+      if (expected === 400) expect([route, lengths]).toMatchObject([route, [{ code: 'maxLength' }]])
       asked += 1
     }
   }
