@@ -37,7 +37,7 @@ const activePart = /vba|macro|activex|\.(exe|dll|js|vbs|hta|jar)$/i
  */
 export async function readOfficeKind(bytes: ReadableBytes): Promise<OfficeKind | undefined> {
   const entries = await readDirectory(bytes)
-  if (!entries?.every(isHarmless)) return undefined
+  if (!entries?.every(isHarmless) || doOverlap(entries)) return undefined
   const byName = new Map(entries.map((entry) => [entry.name, entry]))
   // Two parts of one name: which of them counts would depend on the reader.
   if (byName.size !== entries.length) return undefined
@@ -149,6 +149,18 @@ function isHarmless({ name, isEncrypted, unixMode }: Entry): boolean {
   const isInside = !/^\/|^[a-z]:|\\|\0/i.test(name) && !name.split('/').includes('..')
   const isLink = (unixMode & unixTypeMask) === unixLink
   return name !== '' && isInside && !isLink && !isEncrypted && !activePart.test(name)
+}
+
+/** Entries that share their bytes unpack to any size at all: no program packs like that. */
+function doOverlap(entries: readonly Entry[]): boolean {
+  let end = 0
+  return entries
+    .toSorted((one, other) => one.localOffset - other.localOffset)
+    .some(({ localOffset, packedBytes }) => {
+      const isInside = localOffset < end
+      end = localOffset + localBytes + packedBytes
+      return isInside
+    })
 }
 
 const inflate = promisify(inflateRaw)

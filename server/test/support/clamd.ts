@@ -1,10 +1,11 @@
 import { once } from 'node:events'
 import { createServer, type Socket } from 'node:net'
+import { eicar } from './hostile-files.ts'
 
 /** How the stand-in behaves: as clamd does, or as clamd does on a bad day. */
 export type ClamdMood = 'well' | 'mute' | 'hangs up' | 'refuses' | 'babbles'
 
-/** A stand-in for clamd that knows one signature: the word `malware`. */
+/** A stand-in for clamd that knows two signatures: the word `malware`, and the file of EICAR. */
 export interface Clamd {
   readonly url: string
   /** What it was sent, whole files. */
@@ -69,5 +70,6 @@ function readFile(received: Buffer): Buffer | undefined {
 function answerFor(file: Buffer, mood: ClamdMood): string {
   if (mood === 'refuses') return 'INSTREAM size limit exceeded. ERROR\0'
   if (mood === 'babbles') return 'x'.repeat(10_000)
-  return file.includes('malware') ? 'stream: Test.Malware FOUND\0' : 'stream: OK\0'
+  if (file.includes('malware')) return 'stream: Test.Malware FOUND\0'
+  return file.includes(eicar().bytes) ? 'stream: Eicar-Test-Signature FOUND\0' : 'stream: OK\0'
 }

@@ -99,17 +99,20 @@ export interface ZipEntry {
   /** What the directory says of its size, true or not. */
   readonly claimedSize?: number
   readonly unixMode?: number
+  /** 8 where the bytes are deflated already; otherwise they are stored as they are. */
+  readonly method?: 8
 }
 
-/** An archive of what is stored as it is. */
+/** An archive of these entries, in their order. */
 export function zip(entries: readonly ZipEntry[]): Buffer {
   const parts: Buffer[] = []
   const directory: Buffer[] = []
   let offset = 0
-  for (const { name, bytes = Buffer.alloc(0), claimedSize, unixMode = 0 } of entries) {
+  for (const { name, bytes = Buffer.alloc(0), claimedSize, unixMode = 0, method = 0 } of entries) {
     const title = Buffer.from(name)
     const about = Buffer.alloc(26)
     about.writeUInt16LE(20, 0)
+    about.writeUInt16LE(method, 4)
     about.writeUInt32LE(bytes.length, 14)
     about.writeUInt32LE(claimedSize ?? bytes.length, 18)
     about.writeUInt16LE(title.length, 22)

@@ -1,3 +1,5 @@
+import { readdir } from 'node:fs/promises'
+import path from 'node:path'
 import type { Reply, TestApp } from './app.ts'
 import type { SampleFile } from './sample-files.ts'
 
@@ -50,4 +52,33 @@ export async function download(
     headers: response.headers,
     bytes: Buffer.from(await response.arrayBuffer()),
   }
+}
+
+/** A form as no browser writes it: the headers of its one part are the test's own, byte for byte. */
+export async function uploadPart(
+  app: TestApp,
+  { headers, bytes, token }: { headers: string | Buffer; bytes: Buffer; token: string },
+): Promise<Reply> {
+  const boundary = 'no-browser-writes-this'
+  const [open, end] = [`--${boundary}\r\n`, `\r\n--${boundary}--\r\n`].map((line) =>
+    Buffer.from(line),
+  )
+  const body = Buffer.concat([open!, Buffer.from(headers), Buffer.from('\r\n\r\n'), bytes, end!])
+  return await app.request('POST /api/documents/upload', {
+    token,
+    rawBody: body,
+    headers: { 'content-type': `multipart/form-data; boundary=${boundary}` },
+  })
+}
+
+/** The names of the files in a folder of the store, whatever folder of it they are in. */
+export async function filesIn(
+  { documentsDirectory }: Pick<TestApp, 'documentsDirectory'>,
+  folder: 'kept' | 'incoming',
+): Promise<string[]> {
+  const entries = await readdir(path.join(documentsDirectory, folder), {
+    recursive: true,
+    withFileTypes: true,
+  })
+  return entries.filter((entry) => entry.isFile()).map(({ name }) => name)
 }
