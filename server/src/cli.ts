@@ -9,20 +9,25 @@ import {
   documentsDirectory,
   isPortTaken,
   productVersion,
-  readyDatabase,
   openProcess,
+  readyDatabase,
+  sandboxFile,
 } from './main.ts'
 import { modules } from './modules/index.ts'
 import { sqlStateOf } from './platform/database.ts'
 import { EmbeddedDatabaseError } from './platform/embedded-database/index.ts'
+import { Refusal } from './platform/refusal.ts'
+import { backUp, describeBackup } from './verbs/backup.ts'
 import { eraseDatabase } from './verbs/erase-database.ts'
-import { Refusal } from './verbs/refusal.ts'
+import { restore } from './verbs/restore.ts'
 
 /** The operator's verbs. The first word on the command line names one; `start` when absent. */
 const verbs: Readonly<Record<string, Verb>> = {
   start: { says: 'start Bureau', run: start },
   migrate: { says: 'bring the database to the newest schema, and stop', run: migrateOnly },
   seed: { says: 'fill an empty business with the demo, and stop', run: seed },
+  backup: { says: 'copy all of the business into a new folder within ./backups', run: backup },
+  restore: { says: 'bring a backup into an empty business: restore <its folder>', run: bringBack },
   reset: { says: 'empty the business; reset --yes means it', run: reset },
   openapi: { says: "print the API's description", run: async () => printDescription() },
   version: { says: 'print the version', run: async () => console.log(productVersion) },
@@ -112,11 +117,26 @@ async function reset(config: Config, words: readonly string[]): Promise<void> {
     )
   }
   await eraseDatabase(config, tellProgress)
-  await rm(path.join(config.dataDir, 'stripe-sandbox.jsonl'), { force: true })
+  await rm(path.join(config.dataDir, sandboxFile), { force: true })
   await rm(documentsDirectory(config), { recursive: true, force: true })
   const database = await readyDatabase(config, tellProgress)
   await database.stop()
   console.log('The business is empty.')
+}
+
+async function backup(config: Config, [place = 'backups']: readonly string[]): Promise<void> {
+  const stopping = new AbortController()
+  for (const name of ['SIGINT', 'SIGTERM']) process.once(name, () => stopping.abort())
+  const { signal } = stopping
+  const { folder, manifest } = await backUp(config, place, { progress: tellProgress, signal })
+  for (const line of describeBackup(manifest)) console.log(line)
+  console.log(folder)
+}
+
+async function bringBack(config: Config, [folder]: readonly string[]): Promise<void> {
+  if (folder === undefined) throw new Refusal('Name the folder of a backup: restore <its folder>.')
+  for (const line of describeBackup(await restore(config, folder, tellProgress))) console.log(line)
+  console.log('The business is as it was then: start Bureau.')
 }
 
 function printDescription(): void {

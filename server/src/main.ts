@@ -7,7 +7,6 @@ import type { Config } from './config.ts'
 import { systemClock } from './platform/clock.ts'
 import type { AppContext, Business, Ports } from './platform/context.ts'
 import { openPool, type Pool } from './platform/database.ts'
-import { startEmbeddedDatabase } from './platform/embedded-database/index.ts'
 import { openFileStore } from './platform/files.ts'
 import { startInvalidation } from './platform/invalidation.ts'
 import { keepJobProcess } from './platform/job-processes.ts'
@@ -24,6 +23,7 @@ import { createSecrets } from './platform/secrets.ts'
 import { closedStripe, openStripe, type StripePort } from './platform/stripe.ts'
 import { createTokens } from './platform/tokens.ts'
 import { recordUncaught } from './platform/uncaught.ts'
+import { takeDatabase } from './reach-database.ts'
 
 /** Bureau with everything that it needs, not yet open to anybody. */
 export interface OpenedProcess {
@@ -41,7 +41,7 @@ export interface OpenedProcess {
 
 export type Progress = (message: string) => void
 
-const migrationsDirectory = path.resolve(import.meta.dirname, '../migrations')
+export const migrationsDirectory = path.resolve(import.meta.dirname, '../migrations')
 
 /** Where the database is, once it is there. */
 export interface ReadyDatabase {
@@ -53,7 +53,7 @@ export interface ReadyDatabase {
 
 /** Brings up the database and its schema; the first half of every verb that needs one. */
 export async function readyDatabase(config: Config, progress: Progress): Promise<ReadyDatabase> {
-  const found = await findDatabase(config, progress)
+  const found = await takeDatabase(config, progress)
   try {
     const migrations = await migrate({
       ownerUrl: found.ownerUrl,
@@ -160,31 +160,16 @@ async function assemble(
 
 export const productVersion = '0.1.0'
 
+/** In DATA_DIR: what the stand-in for Stripe remembers, where it is used. */
+export const sandboxFile = 'stripe-sandbox.jsonl'
+
 /** Of this process alone: the stand-in signs with it and nobody else needs it. */
 const sandboxSecret = `whsec_${randomBytes(24).toString('hex')}`
 const sandboxKey = 'sk_test_sandbox'
 
-interface FoundDatabase extends Omit<ReadyDatabase, 'migrations'> {
-  readonly ownerUrl: string
-}
-
-async function findDatabase(config: Config, progress: Progress): Promise<FoundDatabase> {
-  const { databaseUrl, databaseOwnerUrl, databaseDirectUrl, dataDir } = config
-  if (databaseUrl !== undefined) {
-    return {
-      serverUrl: databaseUrl,
-      ownerUrl: databaseOwnerUrl ?? databaseUrl,
-      directUrl: databaseDirectUrl ?? databaseUrl,
-      stop: async () => undefined,
-    }
-  }
-  const { serverUrl, ownerUrl, stop } = await startEmbeddedDatabase({ dataDir, progress })
-  return { serverUrl, ownerUrl, directUrl: serverUrl, stop }
-}
-
 async function openSandbox(config: Config): Promise<Sandbox> {
   const settings = {
-    stateFile: path.join(config.dataDir, 'stripe-sandbox.jsonl'),
+    stateFile: path.join(config.dataDir, sandboxFile),
     webhookSecrets: [sandboxSecret],
     secretKey: sandboxKey,
   }

@@ -69,7 +69,8 @@ const packageOwners: Readonly<Record<string, RegExp>> = {
   typebox: /^(kernel|http|platform|modules)\//,
   ajv: /^http\/validation\.ts$/,
   'ajv-formats': /^http\/validation\.ts$/,
-  pg: /^platform\/(database|migrate|jobs|invalidation)\.ts$|^platform\/embedded-database\//,
+  pg: /^platform\/(database|migrate|jobs|invalidation)\.ts$|^platform\/(embedded-database|backup)\//,
+  'pg-copy-streams': /^platform\/backup\//,
   'graphile-worker': /^platform\/(jobs|migrate)\.ts$|^app\.ts$/,
   jose: /^platform\/tokens\.ts$/,
   '@node-rs/argon2': /^platform\/passwords\.ts$/,
@@ -99,6 +100,8 @@ const packageOwners: Readonly<Record<string, RegExp>> = {
   'node:timers/promises': /^platform\/|^(main|cli)\.ts$|^modules\/checkout\/usecases\//,
   'node:util': /./,
   'node:stream': /^(platform|http)\//,
+  'node:stream/consumers': /^platform\/backup\//,
+  'node:stream/promises': /^platform\/backup\//,
   'node:http': /^http\//,
   // To look at one small part of an office file, and to draw the pictures of the demo.
   'node:zlib': /^platform\/office-file\.ts$|^demo\//,
@@ -215,7 +218,7 @@ test('a wrong import is seen: the guard itself can fail', () => {
 })
 
 function nodeFiles(): RegExp {
-  return /^platform\/(embedded-database\/|files\.ts$|files\/|migrate\.ts$|passwords\.ts$|secret-key\.ts$)|^(main|cli)\.ts$|^cli\/|^http\/static\.ts$/
+  return /^platform\/(embedded-database\/|backup\/|files\.ts$|files\/|migrate\.ts$|passwords\.ts$|secret-key\.ts$)|^(main|cli)\.ts$|^cli\/|^http\/static\.ts$/
 }
 
 function complaintOf(from: string, { to, isType }: Import): string | undefined {

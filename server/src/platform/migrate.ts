@@ -4,6 +4,7 @@ import path from 'node:path'
 import { runMigrations as migrateJobQueue } from 'graphile-worker'
 import pg from 'pg'
 import { silentJobLogger } from './jobs.ts'
+import { Refusal } from './refusal.ts'
 
 export interface MigrateOptions {
   /** The role that owns the schema. */
@@ -12,6 +13,8 @@ export interface MigrateOptions {
   readonly serverUrl: string
   readonly directory: string
   readonly progress: (message: string) => void
+  /** The migrations of a backup: its rows are loaded at the schema that they were written in. */
+  readonly restoring?: readonly string[]
 }
 
 export interface MigrateReport {
@@ -21,7 +24,10 @@ export interface MigrateReport {
 }
 
 /** Any number that no other program on this database uses: the lock that two starters share. */
-const lockKey = 7_262_837_001
+export const migrationLockKey = 7_262_837_001
+
+/** A table that stands from the beginning of a restore until its rows are there. */
+export const unfinishedRestore = 'unfinished_restore'
 
 /**
  * Brings the database to the newest schema: forward only, each file in one transaction with its
@@ -39,7 +45,8 @@ export async function migrate(options: MigrateOptions): Promise<MigrateReport> {
   try {
     // Advisory locks are a hint only (a second coordinator may grant it twice); the primary key of
     // schema_migrations is what makes a file run once.
-    await client.query('select pg_advisory_lock($1)', [lockKey])
+    await client.query('select pg_advisory_lock($1)', [migrationLockKey])
+    if (!options.restoring) await refuseUnfinishedRestore(client)
     await client.query(`create table if not exists schema_migrations (
       name text collate "C" primary key, checksum text not null, applied_at timestamptz not null)`)
     const applied = await applyFiles(client, options)
@@ -57,9 +64,29 @@ export async function migrate(options: MigrateOptions): Promise<MigrateReport> {
   }
 }
 
+/** What a restore left half done would look like a business that has lost everything. */
+async function refuseUnfinishedRestore(client: pg.Client): Promise<void> {
+  const { rows } = await client.query<{ found: boolean }>(
+    'select to_regclass($1) is not null as found',
+    [unfinishedRestore],
+  )
+  if (rows[0]?.found === true) {
+    throw new Refusal('A restore into this database was not finished: run the restore again.')
+  }
+}
+
 /** The migrations of this version, in their order. */
 export async function listMigrations(directory: string): Promise<string[]> {
   return (await readdir(directory)).filter((file) => file.endsWith('.sql')).toSorted()
+}
+
+/** What a migration's text was when it was applied. */
+export async function checksumOfMigration(directory: string, file: string): Promise<string> {
+  return checksumOf(await readFile(path.join(directory, file), 'utf8'))
+}
+
+function checksumOf(text: string): string {
+  return createHash('sha256').update(text).digest('hex')
 }
 
 /** The statements of a file: they end with a semicolon at the end of a line. */
@@ -83,16 +110,17 @@ export function splitStatements(text: string): string[] {
 
 async function applyFiles(
   client: pg.Client,
-  { directory, progress }: MigrateOptions,
+  { directory, progress, restoring }: MigrateOptions,
 ): Promise<string[]> {
   const known = await client.query<{ name: string; checksum: string }>(
     'select name, checksum from schema_migrations',
   )
   const checksums = new Map(known.rows.map(({ name, checksum }) => [name, checksum]))
-  const files = await listMigrations(directory)
+  const all = await listMigrations(directory)
+  const files = restoring ? all.filter((file) => restoring.includes(file)) : all
   const unknown = [...checksums.keys()].filter((name) => !files.includes(name))
   if (unknown.length > 0) {
-    throw new Error(
+    throw new Refusal(
       `The database has migrations that this version does not know (${unknown.join(', ')}): ` +
         'start the version that made them, or a newer one.',
     )
@@ -100,10 +128,10 @@ async function applyFiles(
   const applied: string[] = []
   for (const file of files) {
     const text = await readFile(path.join(directory, file), 'utf8')
-    const checksum = createHash('sha256').update(text).digest('hex')
+    const checksum = checksumOf(text)
     const before = checksums.get(file)
     if (before !== undefined && before !== checksum) {
-      throw new Error(`Migration ${file} was changed after it had been applied here.`)
+      throw new Refusal(`Migration ${file} was changed after it had been applied here.`)
     }
     if (before !== undefined) continue
     progress(`migration ${file}`)

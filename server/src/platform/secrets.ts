@@ -3,6 +3,7 @@ import { randomBytes, timingSafeEqual } from 'node:crypto'
 
 /** What each derived key is for; a signature made for one purpose is worthless for another. */
 export type SecretPurpose =
+  | 'backup'
   | 'cursor'
   | 'demo-password'
   | 'installation'

@@ -1,7 +1,7 @@
 import type { Config } from '../config.ts'
 import { openPool, type Pool } from '../platform/database.ts'
-import { startEmbeddedDatabase } from '../platform/embedded-database/index.ts'
-import { Refusal } from './refusal.ts'
+import { Refusal } from '../platform/refusal.ts'
+import { takeDatabase } from '../reach-database.ts'
 
 /**
  * Takes everything out of Bureau's schema and the job queue's, as their owner; the next migration
@@ -11,19 +11,18 @@ export async function eraseDatabase(
   config: Config,
   progress: (message: string) => void,
 ): Promise<void> {
-  const { databaseUrl, databaseOwnerUrl, dataDir } = config
-  if (databaseUrl !== undefined) return await eraseAt(databaseOwnerUrl ?? databaseUrl)
-  const embedded = await startEmbeddedDatabase({ dataDir, progress })
+  const database = await takeDatabase(config, progress)
   try {
-    await eraseAt(embedded.ownerUrl)
+    await emptySchemasAt(database.ownerUrl)
   } finally {
-    await embedded.stop()
+    await database.stop()
   }
 }
 
 const eraseTimeoutMs = 60_000
 
-async function eraseAt(ownerUrl: string): Promise<void> {
+/** The same at an address. */
+export async function emptySchemasAt(ownerUrl: string): Promise<void> {
   const owner = openPool({
     url: ownerUrl,
     size: 1,

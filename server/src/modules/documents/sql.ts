@@ -2,7 +2,7 @@ import type { Id } from '../../kernel/id.ts'
 import type { Page } from '../../kernel/page.ts'
 import type { Db, Tx } from '../../platform/database.ts'
 import { fetchPage, type ListDefinition, type ListQuery } from '../../platform/list.ts'
-import { sql } from '../../platform/sql.ts'
+import { sql, type Sql } from '../../platform/sql.ts'
 import type { DocumentStatus, DocumentVisibility, UploaderKind } from './schema.ts'
 
 export interface DocumentRow {
@@ -290,6 +290,10 @@ export async function listKeysWithBytes(db: Db, keys: readonly string[]): Promis
     limit ${keys.length}`)
   return new Set(rows.map(({ key }) => key))
 }
+
+/** All bytes that rows name, for whoever copies the store. */
+export const namedBytes: Sql = sql`
+  select id, key, size, sha256 from documents where has_bytes order by key`
 
 export interface ExpectedBytes {
   readonly id: string

@@ -9,7 +9,7 @@ import type { Passwords } from './cluster.ts'
 import { buildUrls, isConnectionLost, provideDatabase, type ClusterUrls } from './database.ts'
 import { exists } from './durable-file.ts'
 import { EmbeddedDatabaseError } from './error.ts'
-import { locateHome, makeHome, markComplete } from './location.ts'
+import { findHome, locateHome, makeHome, markComplete } from './location.ts'
 import type { ClusterHome } from './location.ts'
 import { findPostmaster, startPostmaster, stopPostmaster, type Postmaster } from './postmaster.ts'
 import { boundServerLog } from './server-log.ts'
@@ -75,6 +75,18 @@ export async function startEmbeddedDatabase(options: {
     await release()
     throw explainFailure(error, dataDir)
   }
+}
+
+/**
+ * The database of this data directory where it runs, be it for another process: it may be asked,
+ * and whoever started it may end it at any time. Undefined where it does not run.
+ */
+export async function joinEmbeddedDatabase(dataDir: string): Promise<ClusterUrls | undefined> {
+  if (!(await exists(dataDir))) return undefined
+  const home = await findHome(await realpath(dataDir))
+  const postmaster = home && (await findPostmaster(home))
+  if (!postmaster) return undefined
+  return buildUrls(await providePasswords(home, false), postmaster)
 }
 
 /**

@@ -61,6 +61,17 @@ export async function locateHome(dataDirectory: string): Promise<ClusterHome> {
   return { ...outside, account: await chooseServerAccount() }
 }
 
+/** The home of a cluster that stands; undefined where there is none. Makes nothing. */
+export async function findHome(dataDirectory: string): Promise<ClusterHome | undefined> {
+  const inside = describeHome(join(dataDirectory, 'postgres'))
+  if (await exists(inside.dataDirectory)) return await withOwner(inside)
+  const pointerFile = join(dataDirectory, 'postgres.location')
+  const pointer = await readPointer(pointerFile)
+  if (!pointer) return undefined
+  const outside = { ...describeHome(pointer.home), pointerFile }
+  return (await exists(outside.dataDirectory)) ? await withOwner(outside) : undefined
+}
+
 /** Notes in the pointer, where there is one, that the cluster stands. */
 export async function markComplete(home: Pick<ClusterHome, 'path' | 'pointerFile'>): Promise<void> {
   if (home.pointerFile) await writePointer(home.pointerFile, { home: home.path, complete: true })

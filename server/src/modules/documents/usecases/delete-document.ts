@@ -1,5 +1,6 @@
 import { forbidden } from '../../../kernel/errors.ts'
 import { dayMs, later } from '../../../kernel/time.ts'
+import { areBytesHeld } from '../../../platform/backup/bytes-hold.ts'
 import { inTx, type AppContext, type Context, type TxContext } from '../../../platform/context.ts'
 import { emit } from '../../../platform/outbox.ts'
 import { DocumentDeleted } from '../events.ts'
@@ -87,7 +88,15 @@ async function removeDocument(
     await emit(ctx, DocumentDeleted({ rootId: id, rootVersion: row.eventVersion + 1, data }))
     return row
   })
-  if (removed) await ctx.files.remove(removed.key)
+  if (removed) await removeBytes(ctx, removed.key)
+}
+
+/**
+ * Of a row that has let them go, after its commit. What a backup may need is left to the sweep, as
+ * it is where the database cannot tell.
+ */
+export async function removeBytes({ db, files }: AppContext, key: string): Promise<void> {
+  if (!(await areBytesHeld(db).catch(() => true))) await files.remove(key)
 }
 
 function requireDeletable({ actor }: Context, row: DocumentRow): void {

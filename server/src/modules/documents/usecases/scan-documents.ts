@@ -4,7 +4,7 @@ import type { Scanner } from '../../../platform/scanner.ts'
 import { DocumentCleared, DocumentRejected } from '../events.ts'
 import { malwareReason } from '../rules.ts'
 import { findDocument, listDueForScan, postponeScan, settleScan, type DocumentRow } from '../sql.ts'
-import { releaseRoom } from './delete-document.ts'
+import { releaseRoom, removeBytes } from './delete-document.ts'
 
 /** Right after an upload. Where the scanner is down, the next run of the job below tries again. */
 export async function scanUploaded(ctx: AppContext, id: string): Promise<void> {
@@ -86,5 +86,5 @@ async function condemnDocument(ctx: AppContext, { id }: DocumentRow): Promise<vo
     await emit(ctx, DocumentRejected({ rootId: id, rootVersion, data }))
     return row
   })
-  if (condemned) await ctx.files.remove(condemned.key)
+  if (condemned) await removeBytes(ctx, condemned.key)
 }

@@ -1,5 +1,6 @@
 import { newKey } from '../../../kernel/id.ts'
 import { hourMs, later } from '../../../kernel/time.ts'
+import { areBytesHeld } from '../../../platform/backup/bytes-hold.ts'
 import type { AppContext } from '../../../platform/context.ts'
 import { listExpected, listKeysWithBytes, markBytes } from '../sql.ts'
 
@@ -44,6 +45,8 @@ async function removeOrphans(ctx: AppContext, before: Date): Promise<number> {
       )
       return removed
     }
+    // Asked after the rows: a backup that begins later knows as well that these have none.
+    if (orphans.length > 0 && (await areBytesHeld(ctx.db))) return removed
     for (const name of orphans) await ctx.files.remove(name)
     removed += orphans.length
     after = files.at(-1)?.name ?? null
