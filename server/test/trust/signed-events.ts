@@ -31,6 +31,8 @@ export async function eventsOf(app: TestApp, objectId: string): Promise<Map<stri
   )
 }
 
+type Clock = Pick<TestApp, 'now'>
+
 interface Signing {
   readonly secret?: string
   /** Seconds that the signature is from now; before it where negative. */
@@ -38,13 +40,13 @@ interface Signing {
   readonly scheme?: string
 }
 
-export function signatureOf(app: TestApp, body: string, signing: Signing = {}): string {
+export function signatureOf(app: Clock, body: string, signing: Signing = {}): string {
   const { time, mac } = macOf(app, body, signing)
   return `t=${time},${signing.scheme ?? 'v1'}=${mac}`
 }
 
 export function macOf(
-  app: TestApp,
+  app: Clock,
   body: string,
   { secret = webhookSecret, at = 0 }: Signing = {},
 ): { time: number; mac: string } {
