@@ -17,8 +17,7 @@ export function parseJsonBody(bytes: Buffer): unknown {
   try {
     value = JSON.parse(text)
   } catch (error) {
-    const reason = error instanceof Error ? error.message : 'no reason given'
-    throw malformedRequest({ detail: `The body is not JSON: ${printable(reason)}` })
+    throw malformedRequest({ detail: `The body is not JSON: ${reasonOf(error)}` })
   }
   // Escapes are the only way for these to get past the decoder, and most bodies have none.
   if (/\\u|\0|__proto__|constructor/.test(text)) refuseHostileText(value)
@@ -88,6 +87,8 @@ function refuseHostileText(value: unknown): void {
   }
 }
 
-function printable(text: string): string {
-  return text.replaceAll(/[^\x20-\x7e]/g, '?').slice(0, 200)
+/** Without the piece of the body that the parser quotes: it may hold a password. */
+function reasonOf(error: unknown): string {
+  const [reason = ''] = (error instanceof Error ? error.message : '').split(/, (?:\.{3})?"/)
+  return reason.replaceAll(/[^\x20-\x7e]/g, '?').slice(0, 100)
 }

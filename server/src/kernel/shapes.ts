@@ -103,6 +103,17 @@ export const Email = Type.String({
 
 export const Phone = Type.String({ minLength: 3, maxLength: 40, pattern: '^[0-9+()./ -]+$' })
 
+/** What a list is searched for; `platform/list.ts` keeps the work of it in bounds. */
+export function searchedIn(places: string) {
+  return Type.String({
+    minLength: 1,
+    maxLength: 100,
+    description:
+      `part of ${places}; without three letters or digits in a row it is looked for among the ` +
+      'newest 10 000 alone',
+  })
+}
+
 /** The state that a resource may move to, and what stands in the way. */
 export const Transition = Type.Object(
   { to: Type.String(), blockedBy: nullable(Type.String()) },

@@ -40,7 +40,7 @@ export async function fetchPage<Row extends object, Filters extends object>(
   list: ListDefinition<Filters>,
   { page, filters }: ListQuery<Filters>,
 ): Promise<Page<Row>> {
-  const conditions = conditionsOf(list, filters)
+  const conditions = await boundedConditions(db, list, filters)
   const [rows, total] = await Promise.all([
     fetchRows<Row, Filters>(db, list, { conditions, page }),
     page.count ? countRows(db, list, conditions) : undefined,
@@ -64,6 +64,51 @@ export function conditionsOf<Filters extends object>(
     return value === undefined || value === null ? [] : [list.filters[name](value)]
   })
   return list.where ? [list.where, ...given] : given
+}
+
+/**
+ * A search for few rows in a list of very many: the planner would read all of them in the order of
+ * the sort, hoping to meet enough soon. So the rows are found by the search index first, and a
+ * search that no index serves is one through the newest alone.
+ */
+async function boundedConditions<Filters extends object>(
+  db: Db,
+  list: ListDefinition<Filters>,
+  filters: Filters,
+): Promise<Sql[]> {
+  const { q, ...others } = filters as Filters & { readonly q?: unknown }
+  if (typeof q !== 'string') return conditionsOf(list, filters)
+  const narrow = conditionsOf(list, others as Filters)
+  const matching = conditionsOf(list, filters)
+  if (!isIndexable(q)) {
+    const { column } = sortColumnOf(list, { field: 'createdAt', direction: 'desc' })
+    const newest = sql`select ${list.id} from ${list.from} ${whereAll(narrow)}
+      order by ${column} desc, ${list.id} desc limit ${searchedUnindexed}`
+    return [...matching, sql`${list.id} = any(array(${newest}))`]
+  }
+  const found = await db.many<{ id: string }>(sql`
+    select ${list.id} as id from ${list.from} ${whereAll(matching)} limit ${fewMatches + 1}`)
+  if (found.length > fewMatches) return matching
+  return [...narrow, sql`${list.id} = any(${found.map(({ id }) => id)}::text[])`]
+}
+
+/** So many at most are sorted by themselves; what matches more often is met soon in any order. */
+const fewMatches = 1000
+
+/** The newest rows in which a `q` is looked for that has no three letters or digits in a row. */
+const searchedUnindexed = 10_000
+
+/**
+ * That the text, which is lower case, holds what is looked for. It has to be written as its trigram
+ * index is; `%`, `_` and `\` are characters like any other to the person who searches.
+ */
+export function contains(text: Sql, wanted: string): Sql {
+  return sql`${text} like lower(${`%${wanted.replaceAll(/[\\%_]/g, String.raw`\$&`)}%`})`
+}
+
+/** Whether a trigram index finds it: three letters or digits in a row are the least. */
+function isIndexable(wanted: string): boolean {
+  return /[\p{L}\p{N}]{3}/u.test(wanted)
 }
 
 /** The statement of one page, one row longer than asked: that row tells whether another follows. */

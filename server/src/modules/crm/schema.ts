@@ -11,6 +11,7 @@ import {
   strictObject,
   TimelineEntry,
   Transition,
+  searchedIn,
 } from '../../kernel/shapes.ts'
 import { AttachedDocument, DocumentKey } from '../documents/index.ts'
 
@@ -147,13 +148,7 @@ export const CaseFilters = strictObject({
   overdue: Type.Optional(
     Type.Boolean({ description: 'whether the due date has passed and the case is unfinished' }),
   ),
-  q: Type.Optional(
-    Type.String({
-      minLength: 1,
-      maxLength: 100,
-      description: 'part of the number, the subject, or the e-mail or name of the contact',
-    }),
-  ),
+  q: Type.Optional(searchedIn('the number, the subject, or the e-mail or name of the contact')),
 })
 export type CaseFilters = Static<typeof CaseFilters>
 

@@ -12,6 +12,7 @@ import {
   strictObject,
   TimelineEntry,
   Transition,
+  searchedIn,
 } from '../../kernel/shapes.ts'
 import { examplePayment, orderPaymentStatuses, Payment, Refund } from '../payments/index.ts'
 
@@ -95,13 +96,7 @@ export const OrderFilters = strictObject({
   status: Type.Optional(oneOf(orderStatuses)),
   paymentStatus: Type.Optional(oneOf(orderPaymentStatuses)),
   customerId: Type.Optional(idOf('cus')),
-  q: Type.Optional(
-    Type.String({
-      minLength: 1,
-      maxLength: 100,
-      description: 'part of a number, an e-mail or a name',
-    }),
-  ),
+  q: Type.Optional(searchedIn('a number, an e-mail or a name')),
   createdFrom: Type.Optional(Instant),
   createdTo: Type.Optional(Instant),
   flagged: Type.Optional(

@@ -1,5 +1,5 @@
 import type { Id } from '../../../kernel/id.ts'
-import type { ListDefinition } from '../../../platform/list.ts'
+import { contains, type ListDefinition } from '../../../platform/list.ts'
 import { sql, type Sql } from '../../../platform/sql.ts'
 import { rankOf } from '../rules.ts'
 import type { CaseKind, CaseOrigin, CaseStatus, Priority } from '../schema.ts'
@@ -37,7 +37,7 @@ const sharedFilters = {
     is
       ? sql`(${unfinished} and due_at < ${now})`
       : sql`(due_at is null or due_at >= ${now} or not ${unfinished})`,
-  q: (text: string): Sql => sql`${searched} like ${`%${literally(foldText(text))}%`}`,
+  q: (text: string): Sql => contains(searched, foldText(text)),
 }
 
 const sharedSorts = {
@@ -73,9 +73,4 @@ export const staffCases: ListDefinition<StaffListFilters> = {
     priority: (priority) => sql`priority_rank = ${rankOf(priority)}`,
     assigneeId: (id) => sql`assignee_id = ${id}`,
   },
-}
-
-/** Lets `%`, `_` and the escape itself stand for themselves in a pattern. */
-function literally(text: string): string {
-  return text.replaceAll(/[\\%_]/g, String.raw`\$&`)
 }

@@ -7,6 +7,7 @@ import {
   nullable,
   Phone,
   strictObject,
+  searchedIn,
 } from '../../../kernel/shapes.ts'
 
 /** What a new record of a customer is made of. */
@@ -84,12 +85,6 @@ export type CustomerPatch = Static<typeof CustomerPatch>
 export const CustomerFilters = strictObject({
   email: Type.Optional({ ...Email, description: 'the whole e-mail, in letters of any size' }),
   hasLogin: Type.Optional(Type.Boolean()),
-  q: Type.Optional(
-    Type.String({
-      minLength: 1,
-      maxLength: 100,
-      description: 'part of the name, the e-mail or the phone number',
-    }),
-  ),
+  q: Type.Optional(searchedIn('the name, the e-mail or the phone number')),
 })
 export type CustomerFilters = Static<typeof CustomerFilters>

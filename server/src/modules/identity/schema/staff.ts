@@ -8,6 +8,7 @@ import {
   nullable,
   oneOf,
   strictObject,
+  searchedIn,
 } from '../../../kernel/shapes.ts'
 import { User } from './logins.ts'
 
@@ -50,8 +51,6 @@ export type StaffPatch = Static<typeof StaffPatch>
 export const StaffFilters = strictObject({
   role: Type.Optional(oneOf(staffRoles)),
   active: Type.Optional(Type.Boolean()),
-  q: Type.Optional(
-    Type.String({ minLength: 1, maxLength: 100, description: 'part of the name or the e-mail' }),
-  ),
+  q: Type.Optional(searchedIn('the name or the e-mail')),
 })
 export type StaffFilters = Static<typeof StaffFilters>

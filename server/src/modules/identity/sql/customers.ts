@@ -1,11 +1,10 @@
 import type { Id } from '../../../kernel/id.ts'
 import type { Page, PageRequest } from '../../../kernel/page.ts'
 import type { Db, Tx } from '../../../platform/database.ts'
-import { fetchPage, type ListDefinition } from '../../../platform/list.ts'
+import { contains, fetchPage, type ListDefinition } from '../../../platform/list.ts'
 import { sql } from '../../../platform/sql.ts'
 import { emailKeyOf, foldText, searchedTextOf } from '../rules.ts'
 import type { CustomerFilters, CustomerRecord } from '../schema/index.ts'
-import { containing } from './search.ts'
 
 export interface CustomerRow extends CustomerRecord {
   readonly userId: Id<'usr'> | null
@@ -108,6 +107,6 @@ export const customerList: ListDefinition<CustomerFilters> = {
   filters: {
     email: (email) => sql`email_lower = ${emailKeyOf(email)}`,
     hasLogin: (has) => (has ? sql`user_id is not null` : sql`user_id is null`),
-    q: (text) => sql`searched_text like ${containing(foldText(text))}`,
+    q: (text) => contains(sql`searched_text`, foldText(text)),
   },
 }

@@ -1,10 +1,9 @@
 import type { Page, PageRequest } from '../../../kernel/page.ts'
 import type { Db } from '../../../platform/database.ts'
-import { fetchPage, type ListDefinition } from '../../../platform/list.ts'
+import { contains, fetchPage, type ListDefinition } from '../../../platform/list.ts'
 import { sql } from '../../../platform/sql.ts'
 import { foldText } from '../rules.ts'
 import type { StaffFilters } from '../schema/index.ts'
-import { containing } from './search.ts'
 import { userColumns, type UserRow } from './users.ts'
 
 export async function listStaffRows(
@@ -27,7 +26,6 @@ export const staffList: ListDefinition<StaffFilters> = {
   filters: {
     role: (role) => sql`role = ${role}`,
     active: (active) => sql`active = ${active}`,
-    q: (text) => sql`(email_key like ${containing(foldText(text))}
-      or lower(name) like ${containing(foldText(text))})`,
+    q: (text) => contains(sql`(email_key || ' ' || lower(name))`, foldText(text)),
   },
 }
