@@ -38,6 +38,8 @@ export const limitPolicies = {
   /** Codes of a second factor, once the password was right. */
   mfaByAccount: { points: 20, windowSeconds: 24 * hour, shared: true },
   checkoutByAccount: { points: 60, windowSeconds: minute, shared: true },
+  /** A guest has no account: of one e-mail as many as a customer may have open, in a day. */
+  guestCheckoutByEmail: { points: 20, windowSeconds: 24 * hour, shared: true },
   uploadByAccount: { points: 60, windowSeconds: minute, shared: true },
   /** Mails that a colleague writes. */
   composedMailByAccount: { points: 60, windowSeconds: hour, shared: true },

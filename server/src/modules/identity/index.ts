@@ -14,6 +14,7 @@ export {
   RegistrationRepeated,
   StaffInvited,
 } from './events.ts'
+export { emailKeyOf } from './rules.ts'
 export type { CustomerRecord, MailPurpose } from './schema/index.ts'
 export { createBearerAuthenticator } from './usecases/authenticate.ts'
 export {

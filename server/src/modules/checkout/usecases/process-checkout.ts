@@ -2,7 +2,7 @@ import { present } from '../../../kernel/assert.ts'
 import { AppError, forbidden, invalidInputAt, type ErrorKind } from '../../../kernel/errors.ts'
 import { asSystem, inTx, spend, withoutLease, type AppContext } from '../../../platform/context.ts'
 import { ProviderError } from '../../../platform/stripe.ts'
-import { getCustomer } from '../../identity/index.ts'
+import { emailKeyOf, getCustomer } from '../../identity/index.ts'
 import {
   cancelOrder,
   lockOrder,
@@ -35,7 +35,7 @@ export async function processCheckout(
   }
   requireSense(ctx, input)
   const wish = readWish(ctx, input)
-  await spendByAccount(ctx)
+  await spendByAccount(ctx, input)
   const order = await placeOrFind(ctx, input)
   return await payOrder(ctx, order, { input, wish })
 }
@@ -191,11 +191,16 @@ async function placeOrFind(ctx: AppContext, input: ProcessCheckout): Promise<Ord
   })
 }
 
-/** Beside the limit by address, which the route has: one account may come from many. */
-async function spendByAccount(ctx: AppContext): Promise<void> {
+/**
+ * Beside the limit by address, which the route has: one account may come from many. Each guest gets
+ * a record of their own, so that the bound on a customer's open orders never meets them: their
+ * e-mail is counted, which anybody can type and which is mailed each time.
+ */
+async function spendByAccount(ctx: AppContext, { customer }: ProcessCheckout): Promise<void> {
   const { actor } = ctx
   if (actor.kind === 'customer') await spend(ctx, 'checkoutByAccount', actor.userId)
   if (actor.kind === 'order') await spend(ctx, 'checkoutByAccount', actor.orderId)
+  if (customer) await spend(ctx, 'guestCheckoutByEmail', emailKeyOf(customer.email))
 }
 
 async function toReply(
@@ -248,13 +253,18 @@ function readWish(ctx: AppContext, input: ProcessCheckout): PaymentWish {
   }
 }
 
-/** Only to where the business says: a return address is a redirect that strangers could use. */
+/**
+ * Only to where the business says: a return address is a redirect that strangers could use. What is
+ * handed on is what was judged, written as browsers read it, so that no reader takes it for another.
+ */
 function allowedUrl(ctx: AppContext, pointer: string, url: string | undefined): string | undefined {
   if (url === undefined) return undefined
   const { publicUrl, allowedOrigins } = ctx.business
-  const { origin, protocol } = URL.canParse(url) ? new URL(url) : { origin: '', protocol: '' }
-  const isWeb = protocol === 'https:' || protocol === 'http:'
-  if (isWeb && [new URL(publicUrl).origin, ...allowedOrigins].includes(origin)) return url
+  const target = URL.canParse(url) ? new URL(url) : undefined
+  const isWeb = target?.protocol === 'https:' || target?.protocol === 'http:'
+  if (target && isWeb && target.username + target.password === '') {
+    if ([new URL(publicUrl).origin, ...allowedOrigins].includes(target.origin)) return target.href
+  }
   throw invalidInputAt({
     pointer,
     code: 'origin',
