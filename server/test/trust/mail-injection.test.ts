@@ -131,31 +131,32 @@ promise(
     const emails: string[] = []
     let refused = 0
     const pieces = hostilePieces.filter((_, at) => at % 2 === 0)
+    const strangers: { email: string; name: string; password: string }[] = []
     for (const [index, piece] of pieces.entries()) {
       const email = `stranger${index}@customer.example`
-      const invited = `colleague${index}@fairwater.example`
       for (const name of [`A${piece}`, `A${piece.replaceAll(/\p{Cc}/gu, '')}`]) {
         const body = { email, name, password: testPassword }
         const { status } = await app.request('POST /api/auth/register', { body })
-        expect([name, isLine(name) ? status : 400]).toEqual([name, status])
-        if (status !== 201) {
+        expect([name, status]).toEqual([name, isLine(name) ? 201 : 400])
+        if (status === 400) {
           refused += 1
           continue
         }
-        emails.push(email, email, email, email)
+        strangers.push(body)
         await app.request('POST /api/auth/password/forgot', { body: { email } })
-        // As if the link had been followed: who registers again is told that there is an account.
-        await app.sql('update users set email_verified = true where email = $1', [email])
-        await careful.request('POST /api/auth/register', { body })
-        const colleague = { email: invited, name, role: 'viewer' }
-        const { status: isInvited } = await app.request('POST /api/users', {
-          token: admin,
-          body: colleague,
-        })
-        expect([name, isInvited]).toEqual([name, 201])
-        emails.push(invited)
+        const colleague = { email: `colleague-of-${email}`, name, role: 'viewer' }
+        const invited = await app.request('POST /api/users', { token: admin, body: colleague })
+        expect([name, invited.status]).toEqual([name, 201])
+        emails.push(email, email, email, colleague.email)
         break
       }
+    }
+    await app.runJobs()
+    // As if their links had been followed: who registers again is told that there is an account.
+    await app.sql('update users set email_verified = true')
+    for (const body of strangers) {
+      await careful.request('POST /api/auth/register', { body })
+      emails.push(body.email)
     }
     await app.runJobs()
     const mails = server.mails.slice(seen)

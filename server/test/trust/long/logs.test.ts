@@ -57,7 +57,6 @@ beforeAll(async () => {
     SMTP_URL: mail.url,
     MAIL_FROM: 'Office <office@example.com>',
     LOG_LEVEL: 'debug',
-    NODE_ENV: 'production',
     PUBLIC_URL: 'https://bureau.example',
     PAYMENTS: 'stripe',
   })
