@@ -60,10 +60,13 @@ export async function uploadPart(
   { headers, bytes, token }: { headers: string | Buffer; bytes: Buffer; token: string },
 ): Promise<Reply> {
   const boundary = 'no-browser-writes-this'
-  const [open, end] = [`--${boundary}\r\n`, `\r\n--${boundary}--\r\n`].map((line) =>
-    Buffer.from(line),
-  )
-  const body = Buffer.concat([open!, Buffer.from(headers), Buffer.from('\r\n\r\n'), bytes, end!])
+  const body = Buffer.concat([
+    Buffer.from(`--${boundary}\r\n`),
+    Buffer.from(headers),
+    Buffer.from('\r\n\r\n'),
+    bytes,
+    Buffer.from(`\r\n--${boundary}--\r\n`),
+  ])
   return await app.request('POST /api/documents/upload', {
     token,
     rawBody: body,

@@ -73,11 +73,27 @@ const kinds: Readonly<Record<FileKind, Kind>> = {
 const undeclared = 'application/octet-stream'
 const extensions = [
   ...Object.values(kinds).flatMap((kind) => kind.extensions),
-  ...['', 'gif', 'svg', 'html', 'xml', 'js', 'exe', 'zip', 'docm', 'pdf.exe', 'pdf ', 'pdf.'],
+  '',
+  'gif',
+  'svg',
+  'html',
+  'xml',
+  'js',
+  'exe',
+  'zip',
+  'docm',
+  'pdf.exe',
+  'pdf ',
+  'pdf.',
 ]
 const types = [
   ...new Set(Object.values(kinds).flatMap((kind) => kind.types)),
-  ...[undeclared, '', 'image/svg+xml', 'text/html', 'application/zip', 'application/x-msdownload'],
+  undeclared,
+  '',
+  'image/svg+xml',
+  'text/html',
+  'application/zip',
+  'application/x-msdownload',
 ]
 
 /** Whether content, extension and declared type agree. Texts have no mark of their own. */
@@ -306,7 +322,7 @@ const knownNames = [
   'COM1',
   'trailing. . .',
   ' leading',
-  `${'x'.repeat(5000)}`,
+  'x'.repeat(5000),
   '😀'.repeat(100),
   'a"; filename="evil.html',
   "a'; drop table documents; --",
@@ -361,9 +377,16 @@ async function judge(node: TestApp, file: SampleFile): Promise<boolean> {
 }
 
 const inertTypes = new Set([
-  ...['application/pdf', 'image/png', 'image/jpeg', 'image/webp', 'image/heic'],
-  ...['text/plain; charset=utf-8', 'text/csv; charset=utf-8'],
-  ...[office('docx').type, office('xlsx').type, office('pptx').type],
+  'application/pdf',
+  'image/png',
+  'image/jpeg',
+  'image/webp',
+  'image/heic',
+  'text/plain; charset=utf-8',
+  'text/csv; charset=utf-8',
+  office('docx').type,
+  office('xlsx').type,
+  office('pptx').type,
 ])
 
 /** Whole, in part, by its head and when it is not modified: always to be saved, never to be run. */

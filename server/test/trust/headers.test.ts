@@ -158,11 +158,7 @@ promise(75, 'TRACE and its kin are refused, and figures are not public', async (
         `${method} ${target} HTTP/1.1\r\nHost: a\r\nCookie: ${secret}\r\nConnection: close\r\n\r\n`,
       ).catch(() => '')
       const [, status] = /^HTTP\/1\.1 (\d{3})/.exec(answer) ?? []
-      expect([method, target, status === undefined || /^4/.test(status)]).toEqual([
-        method,
-        target,
-        true,
-      ])
+      expect([method, target, status?.startsWith('4') ?? true]).toEqual([method, target, true])
       expect(answer).not.toContain(secret)
     }
   }

@@ -236,7 +236,13 @@ function isLine(words: string): boolean {
 }
 
 const headerNames = new Set([
-  ...['from', 'to', 'subject', 'message-id', 'date', 'mime-version', 'content-type'],
+  'from',
+  'to',
+  'subject',
+  'message-id',
+  'date',
+  'mime-version',
+  'content-type',
   'auto-submitted',
 ])
 
@@ -259,8 +265,30 @@ function expectHarmless({ raw, to, from, parsed }: ReceivedMail): void {
 }
 
 const tags = new Set([
-  ...['html', 'head', 'meta', 'title', 'style', 'body', 'div', 'span', 'table', 'tbody', 'tr'],
-  ...['td', 'th', 'p', 'a', 'h1', 'h2', 'br', 'hr', 'blockquote', 'strong', 'b', 'u', 'thead'],
+  'html',
+  'head',
+  'meta',
+  'title',
+  'style',
+  'body',
+  'div',
+  'span',
+  'table',
+  'tbody',
+  'tr',
+  'td',
+  'th',
+  'p',
+  'a',
+  'h1',
+  'h2',
+  'br',
+  'hr',
+  'blockquote',
+  'strong',
+  'b',
+  'u',
+  'thead',
 ])
 
 function expectTame(html: string): void {

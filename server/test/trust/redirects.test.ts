@@ -130,16 +130,21 @@ promise(71, 'nothing else redirects, whoever asks for what', async (proof) => {
     }
   }
   const odd = [
-    ...[
-      '/',
-      '//',
-      '//evil.example',
-      '//evil.example/%2e%2e',
-      '/\\evil.example',
-      '/%5cevil.example',
-    ],
-    ...['/docs', '/docs/', '/docs//evil.example', '/docs/..//evil.example/..', '/docs/static'],
-    ...['http://evil.example/', 'http://evil.example/docs', '/api//evil.example', '/./docs'],
+    '/',
+    '//',
+    '//evil.example',
+    '//evil.example/%2e%2e',
+    '/\\evil.example',
+    '/%5cevil.example',
+    '/docs',
+    '/docs/',
+    '/docs//evil.example',
+    '/docs/..//evil.example/..',
+    '/docs/static',
+    'http://evil.example/',
+    'http://evil.example/docs',
+    '/api//evil.example',
+    '/./docs',
   ]
   const seen: string[] = []
   for (const target of odd) {

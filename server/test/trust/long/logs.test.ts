@@ -189,15 +189,18 @@ async function misbehave(secrets: Secrets): Promise<void> {
   const { url } = bureau
   const token = secrets.get('access token') ?? ''
   const hostile = [
-    ...[
-      'X-Request-Id',
-      'User-Agent',
-      'traceparent',
-      'Referer',
-      'X-Forwarded-For',
-      'Idempotency-Key',
-    ],
-    ...['Cookie', 'Origin', 'Accept', 'If-Match', 'X-Order-Token', 'Content-Type'],
+    'X-Request-Id',
+    'User-Agent',
+    'traceparent',
+    'Referer',
+    'X-Forwarded-For',
+    'Idempotency-Key',
+    'Cookie',
+    'Origin',
+    'Accept',
+    'If-Match',
+    'X-Order-Token',
+    'Content-Type',
   ]
   for (const name of hostile) {
     for (const value of [`\u001b[31m${typed.card}`, `"},{"level":60,"msg":"forged`, token]) {
