@@ -39,7 +39,7 @@ promise(76, 'each route counts, and ends in 429', async (proof) => {
   for (const endpoint of endpoints) {
     const policy = endpoint.contract.limit ?? 'default'
     const points = Math.max(1, Math.floor(limitPolicies[policy].points * scale))
-    // What is there for probes and webhooks is meant for hundreds a minute, and counted like the rest.
+    // Probes and webhooks may come by the hundred each minute, and are counted like the rest.
     const rounds = Math.min(points, 30)
     const headers = stranger()
     const route = routeOf(endpoint)

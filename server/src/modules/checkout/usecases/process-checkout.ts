@@ -262,9 +262,9 @@ function allowedUrl(ctx: AppContext, pointer: string, url: string | undefined): 
   const { publicUrl, allowedOrigins } = ctx.business
   const target = URL.canParse(url) ? new URL(url) : undefined
   const isWeb = target?.protocol === 'https:' || target?.protocol === 'http:'
-  if (target && isWeb && target.username + target.password === '') {
-    if ([new URL(publicUrl).origin, ...allowedOrigins].includes(target.origin)) return target.href
-  }
+  const isPlain = target?.username === '' && target.password === ''
+  const origins = [new URL(publicUrl).origin, ...allowedOrigins]
+  if (isWeb && isPlain && origins.includes(target.origin)) return target.href
   throw invalidInputAt({
     pointer,
     code: 'origin',
