@@ -254,8 +254,8 @@ function readWish(ctx: AppContext, input: ProcessCheckout): PaymentWish {
 }
 
 /**
- * Only to where the business says: a return address is a redirect that strangers could use. What is
- * handed on is what was judged, written as browsers read it, so that no reader takes it for another.
+ * Only to where the business says: a return address is a redirect that strangers could use. It is
+ * handed on as it was judged, written as browsers read it, so that no reader takes it for another.
  */
 function allowedUrl(ctx: AppContext, pointer: string, url: string | undefined): string | undefined {
   if (url === undefined) return undefined
