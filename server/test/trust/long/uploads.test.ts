@@ -3,6 +3,7 @@ import { once } from 'node:events'
 import { readdir, utimes } from 'node:fs/promises'
 import { connect } from 'node:net'
 import path from 'node:path'
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import { afterAll, afterEach, beforeEach, expect } from 'vitest'
 import { signInAdmin } from '../../support/client.ts'
 import { eventually } from '../../support/eventually.ts'
@@ -58,11 +59,11 @@ promise(
       memory.forgetPeak()
       const before = memory.resident()
       const reply = await sendForm(bureau, { token, bytes: 60 * megabyte, pieceBytes })
-      expect([pieceBytes, reply.status]).toEqual([pieceBytes, 413])
       costs.push((memory.peak() - before) / megabyte)
+      expect(Math.max(...costs)).toBeLessThan(20)
+      expect([pieceBytes, reply.status]).toEqual([pieceBytes, 413])
       sent = Math.max(sent, reply.sent)
     }
-    for (const cost of costs) expect(cost).toBeLessThan(20)
     // 25 MiB are taken, and what the two ends of the connection hold back.
     expect(sent).toBeLessThan(50 * megabyte)
     const announced = await sendForm(bureau, { token, bytes: 60 * megabyte, isAnnounced: true })
@@ -268,6 +269,8 @@ async function tryForm(
       : [Buffer.from(`${part.length.toString(16)}\r\n`), Buffer.from('\r\n')]
     const isTaken = socket.write(Buffer.concat([ends[0]!, part, ends[1]!]))
     if (!isTaken) await Promise.race([once(socket, 'drain').catch(() => undefined), closed])
+    // What the kernel takes at once lets nobody else have a turn, and the answer is to be read.
+    await nextTurn()
   }
   const length = isAnnounced ? `Content-Length: ${bytes}` : 'Transfer-Encoding: chunked'
   socket.write(
