@@ -186,6 +186,9 @@ function reasonOf(error: unknown): string {
   if (isPortTaken(error)) {
     return 'The port is taken: stop what listens there, or set PORT to another.'
   }
+  if (error instanceof Error && 'syscall' in error && 'path' in error) {
+    return `A file cannot be used: ${error.message}.`
+  }
   if (error instanceof Error && isDatabaseOut(error)) {
     return `The database does not let us in (${error.message}): see DATABASE_URL.`
   }

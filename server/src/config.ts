@@ -115,8 +115,12 @@ export function readConfig(environment: Environment = process.env): Config {
   const production =
     read.choice('NODE_ENV', ['production', 'development', 'test'], '') === 'production'
   const port = read.integer('PORT', { fallback: 3000, minimum: 0, maximum: 65_535 })
-  const host = read.text('HOST') ?? '127.0.0.1'
-  const stripeSecretKey = read.text('STRIPE_SECRET_KEY')
+  const host = read.checked('HOST', '127.0.0.1', isHost, 'an address or a name of this machine')
+  const stripeSecretKey = read.matching(
+    'STRIPE_SECRET_KEY',
+    /^(sk|rk)_(test|live)_\w+$/,
+    'one of the secret keys of Stripe, sk_… or rk_…',
+  )
   const config: Config = {
     production,
     port,
@@ -136,7 +140,7 @@ export function readConfig(environment: Environment = process.env): Config {
     }),
     secretKey: read.text('SECRET_KEY'),
     demo: read.flag('DEMO', !production),
-    adminEmail: read.text('ADMIN_EMAIL'),
+    adminEmail: read.matching('ADMIN_EMAIL', plainAddress, 'an e-mail address'),
     adminPassword: read.text('ADMIN_PASSWORD'),
     registration: read.choice('REGISTRATION', ['open', 'verify'], 'open'),
     currency: read.checked('CURRENCY', 'GBP', isCurrency, 'an ISO 4217 code such as GBP'),
@@ -153,8 +157,12 @@ export function readConfig(environment: Environment = process.env): Config {
       stripeSecretKey ? 'stripe' : production ? 'off' : 'sandbox',
     ),
     stripeSecretKey,
-    stripePublishableKey: read.text('STRIPE_PUBLISHABLE_KEY'),
-    stripeWebhookSecrets: read.list('STRIPE_WEBHOOK_SECRET'),
+    stripePublishableKey: read.matching(
+      'STRIPE_PUBLISHABLE_KEY',
+      /^pk_(test|live)_\w+$/,
+      'the publishable key of Stripe, pk_…',
+    ),
+    stripeWebhookSecrets: readWebhookSecrets(read),
     stripeApiBase: read.origin('STRIPE_API_BASE'),
     ...readMailAndDocuments(read),
     allowedOrigins: read.origins('ALLOWED_ORIGINS'),
@@ -167,6 +175,13 @@ export function readConfig(environment: Environment = process.env): Config {
   problems.push(...contradictions(config))
   if (problems.length > 0) throw new ConfigError(problems)
   return Object.freeze(config)
+}
+
+/** Several while one replaces the other. */
+function readWebhookSecrets(read: EnvironmentReader<VariableName>): string[] {
+  const secrets = /^whsec_\w+( *, *whsec_\w+)*$/
+  read.matching('STRIPE_WEBHOOK_SECRET', secrets, 'a list of signing secrets, each whsec_…')
+  return read.list('STRIPE_WEBHOOK_SECRET')
 }
 
 type MailAndDocuments = Pick<
@@ -266,6 +281,13 @@ function weakCredentials(config: Config): string[] {
     problems.push('STRIPE_WEBHOOK_SECRET must be the one that Stripe shows for the endpoint.')
   }
   return problems
+}
+
+const plainAddress = /^[^\s@<>,;"]{1,64}@[^\s@<>,;"]{1,255}$/
+
+/** Not whether it is there: whether it can be the name or the address of a machine. */
+function isHost(text: string): boolean {
+  return /^[\w.:%-]{1,255}$/.test(text)
 }
 
 function isTimeZone(name: string): boolean {

@@ -16,6 +16,7 @@ import { createLogger, type Logger } from './platform/log.ts'
 import { keepMail, openMail, readSender, type Mail } from './platform/mail.ts'
 import { listMigrations, migrate, type MigrateReport } from './platform/migrate.ts'
 import { createPasswords } from './platform/passwords.ts'
+import { Refusal } from './platform/refusal.ts'
 import { startRelay, type Relay } from './platform/relay.ts'
 import { keepSecretKey } from './platform/secret-key.ts'
 import { openScanner } from './platform/scanner.ts'
@@ -148,7 +149,7 @@ async function assemble(
       })
       stops.push(keepJobProcess({ db, log }, jobs.id).stop)
       stops.push(jobs.stop)
-      const url = await app.http.listen({ host: config.host, port: config.port })
+      const url = await app.http.listen({ host: config.host, port: config.port }).catch(refuseHost)
       // Requests end before the roles that they wake: the web server is the first to be closed.
       stops.push(() => closeServer(app.http))
       sandbox?.setWebhook(`${url}/api/webhook/stripe`, [sandboxSecret])
@@ -156,6 +157,14 @@ async function assemble(
     },
     stop,
   }
+}
+
+/** A port that is taken, or one for the great only, is told apart from this. */
+function refuseHost(error: unknown): never {
+  const code = error instanceof Error && 'code' in error ? String(error.code) : ''
+  throw ['ENOTFOUND', 'EAI_AGAIN', 'EADDRNOTAVAIL', 'EINVAL'].includes(code)
+    ? new Refusal(`HOST is no address of this machine (${code}).`)
+    : error
 }
 
 export const productVersion = '0.1.0'

@@ -26,6 +26,8 @@ export interface EnvironmentReader<Name extends string> {
   /** An address of one of these schemes, such as `smtp:`. */
   address(name: Name, rule: { schemes: readonly string[]; example: string }): string | undefined
   mailbox(name: Name): string | undefined
+  /** The pattern is for the whole text. */
+  matching(name: Name, pattern: RegExp, shape: string): string | undefined
   optionalInteger(name: Name, range: { minimum: number; maximum: number }): number | undefined
 }
 
@@ -53,7 +55,10 @@ export function createReader<Name extends string>(
         shape: `a whole number from ${minimum} to ${maximum}`,
       }),
     positive: (name, fallback) =>
-      read(name, fallback, { parse: numberWhere((n) => n > 0), shape: 'a number above 0' }),
+      read(name, fallback, {
+        parse: numberWhere((n) => n > 0 && Number.isFinite(n)),
+        shape: 'a number above 0',
+      }),
     flag: (name, fallback) => read(name, fallback, { parse: toFlag, shape: 'true or false' }),
     choice: <Choice extends string>(
       name: Name,
@@ -83,6 +88,11 @@ export function createReader<Name extends string>(
       read<string | undefined>(name, undefined, {
         parse: (given) => (isMailbox(given) ? given : undefined),
         shape: 'an e-mail address, alone or as Name <name@example.com>',
+      }),
+    matching: (name, pattern, shape) =>
+      read<string | undefined>(name, undefined, {
+        parse: (given) => (pattern.test(given) ? given : undefined),
+        shape,
       }),
     optionalInteger: (name, { minimum, maximum }) =>
       read<number | undefined>(name, undefined, {
@@ -135,7 +145,21 @@ function toOrigins(text: string): string[] | undefined {
 }
 
 function toDatabaseUrl(text: string): string | undefined {
-  return /^postgres(ql)?:\/\//.test(text) ? text : undefined
+  // As the driver reads it: with a socket in `?host=` the place of the host may be empty.
+  const address = text.replace('@/', '@socket/')
+  if (!/^postgres(ql)?:\/\//.test(text) || !URL.canParse(address)) return undefined
+  const { username, password, hostname, pathname } = new URL(address)
+  const isReadable = [username, password, hostname, pathname].every(isDecodable)
+  return isReadable ? text : undefined
+}
+
+/** Whether each `%` begins the code of a character. */
+function isDecodable(text: string): boolean {
+  try {
+    return decodeURIComponent(text) !== undefined
+  } catch {
+    return false
+  }
 }
 
 function toOrigin(text: string): string | undefined {

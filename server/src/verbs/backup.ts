@@ -51,7 +51,8 @@ export async function backUp(
   const database = await shareDatabase(config, progress)
   try {
     return await readSnapshot(database.ownerUrl, namedBytes, async (snapshot) => {
-      const writer = stoppable(await createBackup(place, nameOf(createdAt)), signal)
+      const begun = await createBackup(place, nameOf(createdAt)).catch(refuseUnwritable)
+      const writer = stoppable(begun, signal)
       try {
         const copied = await copyBusiness(snapshot, writer, config)
         // A key that the operator keeps elsewhere shall not lie beside what it opens.
@@ -63,12 +64,25 @@ export async function backUp(
         )
       } catch (error) {
         await writer.discard()
-        throw error
+        return refuseUnwritable(error)
       }
     })
   } finally {
     await database.stop()
   }
+}
+
+/** A full disk, a missing right and the like, which name the file. */
+function refuseUnwritable(error: unknown): never {
+  const isOfFiles = error instanceof Error && 'syscall' in error && 'path' in error
+  throw isOfFiles || isNoRoom(error)
+    ? new Refusal(`The backup cannot be written: ${(error as Error).message}`)
+    : error
+}
+
+function isNoRoom(error: unknown): boolean {
+  const code = error instanceof Error && 'code' in error ? String(error.code) : ''
+  return ['ENOSPC', 'EDQUOT', 'EFBIG'].includes(code)
 }
 
 /** What is in it, and what an operator has to know of it. */

@@ -7,7 +7,7 @@ import type { TestApp } from '../support/app.ts'
  * the order shows is what its ledger comes to, a confirmed order has its one case, histories have
  * no two events of one version, and the provider saw a careful client.
  */
-export async function booksAgree(app: TestApp): Promise<void> {
+export async function booksAgree(app: Books): Promise<void> {
   const audit = app.sandbox.audit()
   expect(audit.postsWithoutKey).toEqual([])
   expect(audit.randomKeys).toEqual([])
@@ -37,6 +37,9 @@ export async function booksAgree(app: TestApp): Promise<void> {
   await historiesRise(app)
 }
 
+/** Ours and the provider's. */
+type Books = Pick<TestApp, 'sandbox' | 'sql'>
+
 interface LedgerRow {
   readonly provider: string
   readonly status: never
@@ -52,7 +55,7 @@ interface ReadLedger extends LedgerFacts {
 const emptyLedger: ReadLedger = { payments: [], refunds: [], disputes: [] }
 
 /** Read by statements of its own: the test must not trust what it tests. */
-async function readLedgers(app: TestApp): Promise<Map<string, ReadLedger>> {
+async function readLedgers(app: Books): Promise<Map<string, ReadLedger>> {
   const rows = await app.sql(`
     select 'payments' as kind, order_id, provider, status, amount::int from payments
     union all
@@ -77,7 +80,7 @@ function stripeAmounts(rows: readonly LedgerRow[]): number[] {
 }
 
 /** Once confirmed an order has one case of its own, also after it was cancelled. */
-async function casesStand(app: TestApp): Promise<void> {
+async function casesStand(app: Books): Promise<void> {
   const wrong = await app.sql(`
     select o.number, o.status, o.case_id, count(c.id)::int as cases
     from orders o left join cases c on c.order_id = o.id and c.origin = 'order'
@@ -87,7 +90,7 @@ async function casesStand(app: TestApp): Promise<void> {
   expect(wrong).toEqual([])
 }
 
-async function historiesRise(app: TestApp): Promise<void> {
+async function historiesRise(app: Books): Promise<void> {
   const wrong = await app.sql(`
     select e.root_id, e.root_version, count(*)::int as events
     from events e join orders o on o.id = e.root_id

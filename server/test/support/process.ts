@@ -50,12 +50,17 @@ export async function makeFolder(): Promise<string> {
   return folder
 }
 
+/** `largestFile`, in bytes: to whoever writes more of one it is a disk without room. */
 export function run(
   verb: string,
   environment: Environment,
   words: readonly string[] = [],
+  { largestFile }: { largestFile?: number } = {},
 ): Process {
-  const child = spawn(process.execPath, [program, verb, ...words], {
+  const command = [process.execPath, program, verb, ...words]
+  const limited = ['-c', `ulimit -f ${(largestFile ?? 0) / 1024} && exec "$@"`, 'bash', ...command]
+  const [first = '', ...rest] = largestFile === undefined ? command : ['bash', ...limited]
+  const child = spawn(first, rest, {
     // No .env of the checkout shall speak here.
     cwd: tmpdir(),
     env: { PATH: process.env['PATH'], PORT: '0', LOG_LEVEL: 'warn', ...environment },

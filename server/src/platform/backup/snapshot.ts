@@ -61,7 +61,7 @@ export async function readSnapshot<T>(
   const guard = await connectForCopies(ownerUrl, 'bureau backup')
   const reader = await connectForCopies(ownerUrl, 'bureau backup')
   try {
-    await guard.query("set lock_timeout = '5s'")
+    await guard.query("set lock_timeout = '2s'")
     await holdBytes(guard).catch(refuseWhereLocked('Another backup of this business is under way.'))
     // No migration may change a table between the snapshot and the lock on it.
     await guard
@@ -163,7 +163,8 @@ function inOrderOfReference<T extends { name: string; refers_to: string[] }>(
     const ready = [...waiting.values()].filter(
       ({ refers_to: refersTo }) => !refersTo.some((name) => waiting.has(name)),
     )
-    if (ready.length === 0) throw new Error(`tables refer to each other: ${[...waiting.keys()].join()}`)
+    if (ready.length === 0)
+      throw new Error(`tables refer to each other: ${[...waiting.keys()].join()}`)
     for (const table of ready) waiting.delete(table.name)
     ordered.push(...ready)
   }
