@@ -18,6 +18,7 @@ import { sqlStateOf } from './platform/database.ts'
 import { EmbeddedDatabaseError } from './platform/embedded-database/index.ts'
 import { Refusal } from './platform/refusal.ts'
 import { backUp, describeBackup } from './verbs/backup.ts'
+import { examine } from './verbs/doctor.ts'
 import { eraseDatabase } from './verbs/erase-database.ts'
 import { restore } from './verbs/restore.ts'
 
@@ -26,6 +27,7 @@ const verbs: Readonly<Record<string, Verb>> = {
   start: { says: 'start Bureau', run: start },
   migrate: { says: 'bring the database to the newest schema, and stop', run: migrateOnly },
   seed: { says: 'fill an empty business with the demo, and stop', run: seed },
+  doctor: { says: 'look at all that Bureau stands on, and say what to do', run: doctor },
   backup: { says: 'copy all of the business into a new folder within ./backups', run: backup },
   restore: { says: 'bring a backup into an empty business: restore <its folder>', run: bringBack },
   reset: { says: 'empty the business; reset --yes means it', run: reset },
@@ -122,6 +124,12 @@ async function reset(config: Config, words: readonly string[]): Promise<void> {
   const database = await readyDatabase(config, tellProgress)
   await database.stop()
   console.log('The business is empty.')
+}
+
+async function doctor(config: Config): Promise<void> {
+  const isWell = await examine(config, (line) => console.log(line))
+  // What still waits for somebody silent shall not hold the answer back.
+  process.exit(isWell ? 0 : 1)
 }
 
 async function backup(config: Config, [place = 'backups']: readonly string[]): Promise<void> {

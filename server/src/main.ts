@@ -220,7 +220,7 @@ async function openPorts(config: Config, opened: OpenedSoFar): Promise<Ports> {
 }
 
 /** Without a server, links go to the terminal of whoever develops; never to a log in production. */
-function openMailbox(config: Config, progress: Progress): Mail {
+export function openMailbox(config: Config, progress: Progress): Mail {
   const sender = readSender(config.mailFrom, config.publicUrl)
   if (config.smtpUrl !== undefined) return openMail({ url: config.smtpUrl, sender })
   if (config.production) return keepMail(sender)
@@ -232,7 +232,7 @@ export function documentsDirectory({ dataDir }: Config): string {
   return path.join(dataDir, 'documents')
 }
 
-function openProvider(config: Config, sandbox: Sandbox | undefined): StripePort {
+export function openProvider(config: Config, sandbox?: Sandbox): StripePort {
   if (sandbox) {
     return openStripe({
       secretKey: sandboxKey,

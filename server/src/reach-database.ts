@@ -26,11 +26,18 @@ export async function shareDatabase(
   config: Config,
   progress: (message: string) => void,
 ): Promise<ReachedDatabase> {
-  const running = config.databaseUrl ? undefined : await joinEmbeddedDatabase(config.dataDir)
-  return running ? fromEmbedded(running, nothingToDo) : await takeDatabase(config, progress)
+  return (await shareRunningDatabase(config)) ?? (await takeDatabase(config, progress))
 }
 
-export function namedDatabase(config: Config): ReachedDatabase | undefined {
+/** The same without starting anything: undefined where it does not run. */
+export async function shareRunningDatabase(config: Config): Promise<ReachedDatabase | undefined> {
+  const named = namedDatabase(config)
+  if (named) return named
+  const running = await joinEmbeddedDatabase(config.dataDir)
+  return running && fromEmbedded(running, nothingToDo)
+}
+
+function namedDatabase(config: Config): ReachedDatabase | undefined {
   const { databaseUrl, databaseOwnerUrl, databaseDirectUrl } = config
   if (databaseUrl === undefined) return undefined
   return {

@@ -134,6 +134,14 @@ export async function openFileStore(options: DiskOptions): Promise<FileStore> {
   }
 }
 
+/** Whether others than its owner may read a file or folder; undefined where there is none. */
+export async function isOpenToOthers(place: string): Promise<boolean | undefined> {
+  const state = await stat(place).catch(unlessMissing)
+  // Windows knows no such bits.
+  if (state === undefined || process.platform === 'win32') return undefined
+  return (state.mode & 0o077) !== 0
+}
+
 const nameForm = new RegExp(keyPattern)
 
 async function makeFolder(folder: string): Promise<void> {

@@ -30,7 +30,17 @@ export interface HealthCheck {
    */
   readonly reachesOutside?: boolean
   /** Throwing, or taking longer than two seconds, is `fail`. */
-  run(ctx: AppContext): Promise<Finding>
+  run(ctx: HealthContext): Promise<Finding>
+}
+
+/** What a check may use: what is there also where nothing serves, as for an operator who asks. */
+export interface HealthContext extends Pick<
+  AppContext,
+  'db' | 'log' | 'mail' | 'now' | 'scanner' | 'stripe'
+> {
+  readonly files: Pick<AppContext['files'], 'check'>
+  readonly tokens: Pick<AppContext['tokens'], 'rotate'>
+  readonly instruments: Pick<AppContext['instruments'], 'migrations'>
 }
 
 /** A finding with the part that it is about and the instant of the look. */
@@ -64,7 +74,10 @@ const lookOutsideEveryMs = 60 * secondMs
 const lookTimeoutMs = 2 * secondMs
 
 /** The registry of all checks, with a context of its own for each look. */
-export function createHealth(checks: readonly HealthCheck[], contextFor: () => AppContext): Health {
+export function createHealth(
+  checks: readonly HealthCheck[],
+  contextFor: () => HealthContext,
+): Health {
   const names = new Set(checks.map(({ name }) => name))
   if (names.size !== checks.length) throw new Error('two health checks have the same name')
   const watched = checks.map((check) => watch(check, contextFor))
@@ -118,7 +131,7 @@ interface WatchedPart {
 }
 
 /** One part with what was last found of it: at most one look at it is under way at a time. */
-function watch(check: HealthCheck, contextFor: () => AppContext): WatchedPart {
+function watch(check: HealthCheck, contextFor: () => HealthContext): WatchedPart {
   let last: CheckReport = { name: check.name, status: 'pass', output: 'Not asked yet.', at: null }
   let lookedAtMs = Number.NEGATIVE_INFINITY
   let looking: Promise<void> | undefined
@@ -151,7 +164,7 @@ function watch(check: HealthCheck, contextFor: () => AppContext): WatchedPart {
 }
 
 /** The finding, never a failure of the look itself. */
-async function ask(check: HealthCheck, ctx: AppContext): Promise<Finding> {
+async function ask(check: HealthCheck, ctx: HealthContext): Promise<Finding> {
   try {
     return await check.run(ctx)
   } catch (error) {

@@ -86,10 +86,17 @@ export interface StripePort extends ListCalls {
   retrieveDispute(ref: string): Promise<ObservedDispute>
   /** The intent that a charge belongs to; null for one without. */
   findIntentOfCharge(ref: string): Promise<string | null>
+  /** Asks for next to nothing, to see whether the key is taken; gives the provider's clock. */
+  checkKey(): Promise<ProviderClock>
   /** How the last call of this process went; null before the first. */
   lastCall(): LastCall | null
   /** Throws where the signature is wrong, or more than five minutes from `now` either way. */
   readEvent(signed: SignedEvent, now: Date): Promise<ProviderEvent>
+}
+
+export interface ProviderClock {
+  /** Null where the answer has none. */
+  readonly at: Date | null
 }
 
 export interface LastCall {
@@ -171,6 +178,12 @@ export function openStripe(options: StripeOptions): StripePort {
       ),
     ...refundCalls(call),
     ...listCalls(call),
+    checkKey: () =>
+      call(async (stripe) => {
+        const { date = '' } = (await stripe.balance.retrieve()).lastResponse.headers
+        const at = new Date(date)
+        return { at: Number.isNaN(at.getTime()) ? null : at }
+      }),
     lastCall,
     readEvent: async (signed, now) =>
       readSignedEvent(await client(), { ...signed, secrets: options.webhookSecrets, now }),
@@ -263,6 +276,7 @@ export function closedStripe(): StripePort {
     listPayments: refuse,
     listAllRefunds: refuse,
     listDisputes: refuse,
+    checkKey: refuse,
     lastCall: () => null,
     readEvent: refuse,
   }

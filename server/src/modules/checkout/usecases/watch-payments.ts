@@ -1,6 +1,5 @@
 import { dayMs, later, minuteMs, secondMs } from '../../../kernel/time.ts'
-import type { AppContext } from '../../../platform/context.ts'
-import type { Finding, HealthCheck } from '../../../platform/health.ts'
+import type { Finding, HealthCheck, HealthContext } from '../../../platform/health.ts'
 import type { FigureSource } from '../../../platform/metrics.ts'
 import { countEvents, findOldestWaiting } from '../sql/provider-events.ts'
 import { countOpenDifferences } from '../sql/reconciliations.ts'
@@ -15,7 +14,7 @@ export const paymentsCheck: HealthCheck = {
 /** An event is worked out within seconds. */
 const maxWaitMs = 10 * minuteMs
 
-async function checkPayments({ db, now, stripe }: AppContext): Promise<Finding> {
+async function checkPayments({ db, now, stripe }: HealthContext): Promise<Finding> {
   if (!stripe.enabled) return { status: 'pass', output: 'No card payments are taken here.' }
   const last = stripe.lastCall()
   if (last && !last.isAnswered) {

@@ -1,5 +1,4 @@
-import type { AppContext } from '../../../platform/context.ts'
-import type { Finding, HealthCheck } from '../../../platform/health.ts'
+import type { Finding, HealthCheck, HealthContext } from '../../../platform/health.ts'
 import { hasSigningKey } from '../sql/keys.ts'
 
 /** Without a key that all nodes find, no token is good on any node but the one that made it. */
@@ -10,7 +9,7 @@ export const signingKeysCheck: HealthCheck = {
   run: checkSigningKeys,
 }
 
-async function checkSigningKeys({ db, tokens, now }: AppContext): Promise<Finding> {
+async function checkSigningKeys({ db, tokens, now }: HealthContext): Promise<Finding> {
   if (await hasSigningKey(db, now)) return { status: 'pass' }
   // Before the first login there is none: it is made here, rather than waited for by somebody.
   await tokens.rotate(now)

@@ -1,6 +1,5 @@
 import { minuteMs, secondMs } from '../../../kernel/time.ts'
-import type { AppContext } from '../../../platform/context.ts'
-import type { Finding, HealthCheck } from '../../../platform/health.ts'
+import type { Finding, HealthCheck, HealthContext } from '../../../platform/health.ts'
 import { countJobs } from '../../../platform/job-queue.ts'
 import * as sql from '../sql.ts'
 
@@ -18,7 +17,7 @@ const mebibyte = 1024 * 1024
 /** Slower than this, one trip to the database is felt in every reply. */
 const slowTripMs = 250
 
-async function checkDatabase(ctx: AppContext): Promise<Finding> {
+async function checkDatabase(ctx: HealthContext): Promise<Finding> {
   const startedAt = performance.now()
   await sql.readDatabaseState(ctx.db, [])
   const tookMs = Math.round((performance.now() - startedAt) * 10) / 10
@@ -28,7 +27,7 @@ async function checkDatabase(ctx: AppContext): Promise<Finding> {
 }
 
 /** A newer schema is fine, for two versions run side by side while one follows the other. */
-async function checkMigrations({ db, instruments }: AppContext): Promise<Finding> {
+async function checkMigrations({ db, instruments }: HealthContext): Promise<Finding> {
   const { migrations } = instruments
   const { applied } = await sql.readDatabaseState(db, migrations)
   const missing = migrations.length - applied
@@ -44,7 +43,7 @@ async function checkMigrations({ db, instruments }: AppContext): Promise<Finding
 /** Below this, documents and the database's own files may soon find no room. */
 const scarceBytes = 1024 * mebibyte
 
-async function checkStorage({ files }: AppContext): Promise<Finding> {
+async function checkStorage({ files }: HealthContext): Promise<Finding> {
   const { freeBytes } = await files.check()
   const measured = { observedValue: freeBytes, observedUnit: 'bytes free' }
   if (freeBytes >= scarceBytes) return { status: 'pass', ...measured }
@@ -54,7 +53,7 @@ async function checkStorage({ files }: AppContext): Promise<Finding> {
 /** Tokens bear a minute between nodes; long before that somebody should set a clock right. */
 const maxSkewMs = 5 * secondMs
 
-async function checkClock({ db, now }: AppContext): Promise<Finding> {
+async function checkClock({ db, now }: HealthContext): Promise<Finding> {
   const startedAt = performance.now()
   const { clockMs } = await sql.readDatabaseState(db, [])
   // The database looked at its clock about half way through the trip.
@@ -72,7 +71,7 @@ async function checkClock({ db, now }: AppContext): Promise<Finding> {
 /** A job that is due should begin within seconds. */
 const maxJobAgeMs = 5 * minuteMs
 
-async function checkJobs({ db, now }: AppContext): Promise<Finding> {
+async function checkJobs({ db, now }: HealthContext): Promise<Finding> {
   const { failed, oldestDueAt } = await countJobs(db, now)
   const ageMs = oldestDueAt ? now.getTime() - oldestDueAt.getTime() : 0
   if (ageMs > maxJobAgeMs) {
