@@ -52,6 +52,39 @@ describe('README.md', () => {
   })
 })
 
+describe('docs/guides/backup.md', () => {
+  afterAll(cleanUp, startTimeoutMs)
+
+  test(
+    'backs up a Bureau that serves, and brings all of it back elsewhere',
+    async () => {
+      const dataDir = await makeFolder()
+      const bureau = await startBureau({ DATA_DIR: dataDir })
+      const folder = await makeFolder()
+      const shell = openShell(folder)
+      const program = path.join(repository, 'server/dist/cli.js')
+      await shell.run(`export DATA_DIR=${dataDir}`)
+      const blocks = await blocksOf('docs/guides/backup.md', bureau)
+      const printed: string[] = []
+      for (const block of blocks) {
+        printed.push(await shell.run(block.replaceAll('server/dist/cli.js', program)))
+      }
+      const [examined, made, compared, restored] = printed
+      expect(printed).toHaveLength(4)
+      expect(examined).toMatch(/^ok {3}· migrations · \d+ migrations$/m)
+      expect(made).toMatch(/^backups\/bureau-\d{8}T\d{6}Z$/m)
+      expect(compared).toBe('')
+      expect(restored).toContain('The business is as it was then')
+      const before = await shell.run(`cd ${dataDir}/documents && find kept -type f | sort`)
+      const after = await shell.run(`cd ${folder}/restored/documents && find kept -type f | sort`)
+      expect(before).toContain('kept/')
+      expect(after).toBe(before)
+      await shell.close()
+    },
+    startTimeoutMs,
+  )
+})
+
 /** What each block of the page prints, and the subjects of the mails that follow it. */
 const lifeOfAnOrder: readonly { prints: readonly unknown[]; mails: readonly RegExp[] }[] = [
   { prints: [], mails: [] },

@@ -17,8 +17,8 @@ import { examineProvider } from './doctor/provider.ts'
 const looksWithinMs = 15_000
 
 /**
- * Looks at everything that Bureau stands on, and goes on after whatever it finds. It starts nothing,
- * changes nothing of the business and names no secret. True where nothing has failed.
+ * Looks at everything that Bureau stands on, and goes on after whatever it finds. It starts
+ * nothing, changes nothing of the business and names no secret. True where nothing has failed.
  */
 export async function examine(config: Config, tell: (line: string) => void): Promise<boolean> {
   const looks: Look[] = []

@@ -93,7 +93,7 @@ promise(87, 'labels are of closed sets, whatever is asked for', async (proof) =>
   for (let sent = 0; sent < requests; sent += 20) {
     await Promise.all(Array.from({ length: 20 }, ask))
   }
-  const routes = new Set([...endpoints.map(({ path }) => path), 'unmatched'])
+  const routes = new Set([...endpoints.map(({ path }) => path), 'unmatched', '*'])
   const statuses = /^[1-5]\d\d$/
   const series = (await scrape()).split('\n').filter((line) => line.startsWith('http_server_req'))
   expect(series.length).toBeGreaterThan(100)

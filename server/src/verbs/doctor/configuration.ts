@@ -1,4 +1,3 @@
-import path from 'node:path'
 import type { Config } from '../../config.ts'
 import { documentsDirectory } from '../../main.ts'
 import { isOpenToOthers } from '../../platform/files.ts'
@@ -36,7 +35,7 @@ export async function examineConfiguration(config: Config): Promise<Look[]> {
 
 async function examineFiles(config: Config): Promise<Look[]> {
   const { dataDir } = config
-  const privateFiles = ['secret.key', 'postgres/passwords.json'].map((it) => path.join(dataDir, it))
+  const privateFiles = [`${dataDir}/secret.key`, `${dataDir}/postgres/passwords.json`]
   const places = [...privateFiles, documentsDirectory(config), '.env']
   const looks: Look[] = []
   for (const place of places) {
