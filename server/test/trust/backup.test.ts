@@ -44,9 +44,10 @@ beforeAll(async () => {
   await app.sql(`
     select graphile_worker.permanently_fail_jobs(array[id], E'a\\ttab and a \\\\')
     from graphile_worker.add_job('deliver-mail', '{"text":"a\\\\nline"}', queue_name => 'q')`)
+  await app.sql(`select graphile_worker.add_job('prune-platform', max_attempts => 1)`)
   await app.sql(`
     update graphile_worker._private_jobs set locked_at = now(), locked_by = 'gone', attempts = 1
-    where id = (select (graphile_worker.add_job('prune-platform', max_attempts => 1)).id)`)
+    where id = (select max(id) from graphile_worker._private_jobs)`)
   const made = await backUp(sourceConfig(), path.join(folder, 'backups'), quietly)
   backup = made.folder
 })
@@ -64,11 +65,11 @@ promise(44, 'what is restored is what was there, row for row and byte for byte',
   const [before, after] = await Promise.all([readSums(backup), readSums(again.folder)])
   expect(after).toEqual(before)
   const restored = await readJobs(target.database.ownerUrl)
+  const jobs = await readJobs(app.database.ownerUrl)
+  expect(jobs.filter((job) => job['locked'])).toHaveLength(1)
   // What ran at that instant has not run: it begins anew, with the try that it had begun.
   expect(restored).toEqual(
-    (await readJobs(app.database.ownerUrl)).map((job) =>
-      job['locked'] === true ? { ...job, attempts: 0, locked: false } : job,
-    ),
+    jobs.map((job) => (job['locked'] ? { ...job, attempts: 0, locked: false } : job)),
   )
   const { sequences } = JSON.parse(await readManifestText()) as Manifest
   expect(again.manifest.sequences).toEqual(sequences)
@@ -141,6 +142,17 @@ promise(
       )
     }
     proof.measured(`${damages} of ${damages} files cut, altered or missing refused`)
+
+    // The sums made to fit what was altered, as somebody would who means to.
+    const forged = await mkdtemp(path.join(folder, 'forged-'))
+    await cp(backup, forged, { recursive: true })
+    const lines = (await readFile(path.join(forged, 'SHA256SUMS'), 'utf8')).trim().split('\n')
+    await writeFile(path.join(forged, 'SHA256SUMS'), `${lines.slice(0, -1).join('\n')}\n`)
+    expect(await refused(forged)).toContain('SHA256SUMS was changed')
+
+    const told = { ...(JSON.parse(await readManifestText()) as Manifest), product: '9.9.9' }
+    await writeFile(path.join(forged, 'manifest.json'), JSON.stringify(told))
+    expect(await refused(forged)).toContain('its manifest')
 
     const { seal: _, keyCheck: __, ...manifest } = JSON.parse(await readManifestText()) as Manifest
     const resealed = async (change: Partial<Manifest>): Promise<string> => {

@@ -1,7 +1,7 @@
 import { startSandbox, type Sandbox } from '@bureau/stripe-sandbox'
 import { execFileSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
-import { readdir, unlink } from 'node:fs/promises'
+import { open, readdir, unlink } from 'node:fs/promises'
 import path from 'node:path'
 import pg from 'pg'
 import { afterEach, expect } from 'vitest'
@@ -163,8 +163,11 @@ async function provesCut(proof: Proof): Promise<void> {
   const second = run('backup', environment, [stopped])
   await isUnderWay(stopped)
   second.child.kill('SIGTERM')
-  execFileSync('sh', ['-c', `echo go > '${pipe}'`])
+  // Opened for both ends, so that we wait for no reader: it may have stopped before.
+  const writer = await open(pipe, 'r+')
+  await writer.write('go')
   expect(await second.ended).toBe(1)
+  await writer.close()
   expect(await readdir(stopped)).toEqual([])
   proof.measured('SIGTERM: nothing left')
   await unlink(pipe)
