@@ -66,7 +66,10 @@ describe('chaos in requests', () => {
       expect(sandbox.chaos().struck).toEqual({ requests: { delay: 1, answer: 1 }, webhooks: {} })
       sandbox.setChaos({ seed: 1 })
       expect(await statusOf(sandbox, 1)).toBe(200)
-      expect(sandbox.chaos()).toEqual({ chaos: { seed: 1 }, struck: { requests: {}, webhooks: {} } })
+      expect(sandbox.chaos()).toEqual({
+        chaos: { seed: 1 },
+        struck: { requests: {}, webhooks: {} },
+      })
     }))
 })
 

@@ -184,6 +184,9 @@ describe('the audit', () => {
       expect(sandbox.audit().doubleRefunds).toEqual([])
       await giveBack('ref_1', 'pay_1:refund-ref_1:1')
       const [double] = sandbox.audit().doubleRefunds
-      expect(double).toMatchObject({ value: 'ref_1', refunds: [{ amount: 1000 }, { amount: 1000 }] })
+      expect(double).toMatchObject({
+        value: 'ref_1',
+        refunds: [{ amount: 1000 }, { amount: 1000 }],
+      })
     }))
 })

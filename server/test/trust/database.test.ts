@@ -192,22 +192,28 @@ promise(34, 'what is lost on the way and comes later is answered all the same', 
   proof.measured('12 requests held up and 1 delayed by 40 ms each way, all answered 200')
 })
 
-promise(34, 'connections that died without a word cost one deadline, not one each', async (proof) => {
-  const { app } = farShop
-  const token = (await app.asCustomer('ada')).token
-  const ask = () => app.request('GET /api/orders', { token })
-  await Promise.all(Array.from({ length: 30 }, ask))
-  await eventually(() => expectPoolAtRest(app))
-  const dead = app.db.driver.idleCount
-  expect(dead).toBeGreaterThan(4)
-  wire.strand()
-  expect((await ask()).status).toBe(503)
-  await untilWell(farShop, 5000)
-  const statuses = (await Promise.all(Array.from({ length: 30 }, ask))).map(({ status }) => status)
-  expect(new Set(statuses)).toEqual(new Set([200]))
-  await eventually(() => expectPoolAtRest(app))
-  proof.measured(`${dead} dead connections, 1 request ended with 503`)
-})
+promise(
+  34,
+  'connections that died without a word cost one deadline, not one each',
+  async (proof) => {
+    const { app } = farShop
+    const token = (await app.asCustomer('ada')).token
+    const ask = () => app.request('GET /api/orders', { token })
+    await Promise.all(Array.from({ length: 30 }, ask))
+    await eventually(() => expectPoolAtRest(app))
+    const dead = app.db.driver.idleCount
+    expect(dead).toBeGreaterThan(4)
+    wire.strand()
+    expect((await ask()).status).toBe(503)
+    await untilWell(farShop, 5000)
+    const statuses = (await Promise.all(Array.from({ length: 30 }, ask))).map(
+      ({ status }) => status,
+    )
+    expect(new Set(statuses)).toEqual(new Set([200]))
+    await eventually(() => expectPoolAtRest(app))
+    proof.measured(`${dead} dead connections, 1 request ended with 503`)
+  },
+)
 
 promise(35, 'beyond a bounded queue it is 503, and nothing leaks', async (proof) => {
   const { app } = farShop
