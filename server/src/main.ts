@@ -147,7 +147,7 @@ async function assemble(
         contextFor: (task, jobId) => contextFor(task, requestIdOf(jobId)),
         log,
       })
-      stops.push(keepJobProcess({ db, log }, jobs.id).stop)
+      stops.push(keepJobProcess({ db, log }, jobs).stop)
       stops.push(jobs.stop)
       const url = await app.http.listen({ host: config.host, port: config.port }).catch(refuseHost)
       // Requests end before the roles that they wake: the web server is the first to be closed.

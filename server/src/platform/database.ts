@@ -1,5 +1,6 @@
 import pg from 'pg'
 import { AppError, unavailable } from '../kernel/errors.ts'
+import { openPrimaryPool, readOnlyState } from './primary.ts'
 import { compile, type Sql } from './sql.ts'
 
 /** What a statement can be run on; rows come with their column names in camelCase. */
@@ -111,25 +112,23 @@ export function openPool(options: DatabaseOptions): Pool {
 }
 
 function openDriver({ url, size, timeoutMs, onError }: DatabaseOptions): pg.Pool {
-  const driver = new pg.Pool({
-    connectionString: url,
-    max: size,
-    connectionTimeoutMillis: Math.min(maxConnectMs, timeoutMs),
-    idleTimeoutMillis: 60_000,
-    keepAlive: true,
-    // The server ends what is too slow; only we can end what never reaches it, or has no answer.
-    query_timeout: timeoutMs + answerGraceMs,
-    // Statements of one transaction that do not wait for each other share a round trip.
-    pipeline: true,
-    statement_timeout: timeoutMs,
-    idle_in_transaction_session_timeout: timeoutMs * 2,
-    lock_timeout: Math.min(3000, timeoutMs),
-    application_name: 'bureau',
-  })
-  // Without a listener an idle connection that breaks would end the process.
-  driver.on('error', onError)
-  driver.on('connect', (client) => client.on('error', onError))
-  return driver
+  return openPrimaryPool(
+    {
+      connectionString: url,
+      max: size,
+      connectionTimeoutMillis: Math.min(maxConnectMs, timeoutMs),
+      idleTimeoutMillis: 60_000,
+      // The server ends what is too slow; only we can end what never reaches it, or has no answer.
+      query_timeout: timeoutMs + answerGraceMs,
+      // Statements of one transaction that do not wait for each other share a round trip.
+      pipeline: true,
+      statement_timeout: timeoutMs,
+      idle_in_transaction_session_timeout: timeoutMs * 2,
+      lock_timeout: Math.min(3000, timeoutMs),
+      application_name: 'bureau',
+    },
+    onError,
+  )
 }
 
 interface Connections {
@@ -140,17 +139,23 @@ interface Connections {
 /**
  * Gives out connections of the pool. Where one has died without a word, as behind a firewall that
  * forgot it, those that were not heard of since are as good as dead: they are replaced, and not
- * each found out by a request of its own.
+ * each found out by a request of its own. So are, where one leads to a server that only reads, all
+ * that were open then: another is the primary now.
  */
 function keepConnections(driver: pg.Pool): Connections {
   const takenAt = new WeakMap<pg.PoolClient, number>()
   const heardAt = new WeakMap<pg.PoolClient, number>()
+  const openedAt = new WeakMap<pg.PoolClient, number>()
   let silentSince = Number.NEGATIVE_INFINITY
+  let readOnlyAt = Number.NEGATIVE_INFINITY
+  driver.on('connect', (client) => openedAt.set(client, performance.now()))
+  const isGood = (client: pg.PoolClient): boolean =>
+    (heardAt.get(client) ?? Infinity) >= silentSince && (openedAt.get(client) ?? 0) > readOnlyAt
   return {
     take: async () => {
       for (;;) {
         const client = await driver.connect()
-        if ((heardAt.get(client) ?? Infinity) >= silentSince) {
+        if (isGood(client)) {
           takenAt.set(client, performance.now())
           return client
         }
@@ -160,6 +165,7 @@ function keepConnections(driver: pg.Pool): Connections {
     giveBack: (client, failure) => {
       const isUnusable = failure !== undefined && leavesConnectionUnusable(failure)
       if (isSilence(failure)) silentSince = Math.max(silentSince, takenAt.get(client) ?? 0)
+      if (isReadOnly(failure)) readOnlyAt = performance.now()
       if (!isUnusable) heardAt.set(client, performance.now())
       client.release(isUnusable)
     },
@@ -211,10 +217,13 @@ export function isUniqueViolation(error: unknown, constraint: string): boolean {
   )
 }
 
-/** Serialisation failure and deadlock: the transaction was rolled back and may simply run again. */
+/**
+ * Serialisation failure, deadlock, and a server that only reads: nothing was done, and the work may
+ * simply run again, the last on a connection to the primary.
+ */
 export function isRetriable(error: unknown): boolean {
   const state = sqlStateOf(error)
-  return state === '40001' || state === '40P01'
+  return state === '40001' || state === '40P01' || state === readOnlyState
 }
 
 const maxAttempts = 4
@@ -293,13 +302,15 @@ function isStalePlan(error: unknown): boolean {
   return stalePlanStates.has(sqlStateOf(error) ?? '')
 }
 
-/** Also a primary that became a standby (25006): the pool must find the new one. */
+function isReadOnly(error: unknown): boolean {
+  return sqlStateOf(error) === readOnlyState
+}
+
 function leavesConnectionUnusable(error: unknown): boolean {
   const state = sqlStateOf(error)
   if (state === undefined) return !(error instanceof AppError)
-  return (
-    isStalePlan(error) || state.startsWith('08') || state.startsWith('57P') || state === '25006'
-  )
+  const isLost = state.startsWith('08') || state.startsWith('57P')
+  return isLost || isStalePlan(error) || isReadOnly(error)
 }
 
 /** The driver's word for a statement that was not answered at all. */
@@ -310,7 +321,7 @@ function isSilence(error: unknown): boolean {
 /** Whole classes: broken connections, want of room or memory, an operator's doing, broken disks. */
 const unavailableClasses = ['08', '53', '57P', '58']
 /** Too slow, locked, idle for too long, a standby, or beaten again and again by other transactions. */
-const unavailableStates = new Set(['57014', '55P03', '25P03', '25006', '40001', '40P01'])
+const unavailableStates = new Set(['57014', '55P03', '25P03', readOnlyState, '40001', '40P01'])
 
 /** 503 where the database is down, busy or shutting down; undefined where the fault is ours. */
 function asUnavailable(error: unknown): AppError | undefined {

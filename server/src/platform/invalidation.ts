@@ -3,6 +3,7 @@ import pg from 'pg'
 import { sql } from './sql.ts'
 import type { Tx } from './database.ts'
 import type { Logger } from './log.ts'
+import { refuseReadOnly } from './primary.ts'
 
 /** What caches are told about; each has keys of its own kind. */
 export type InvalidationTopic = 'user' | 'catalog'
@@ -141,6 +142,7 @@ async function keepListening(
     fresh.on('notification', ({ payload }) => events.onNotice(payload ?? ''))
     try {
       await fresh.connect()
+      await refuseReadOnly(fresh)
       await fresh.query(`listen ${channel}`)
     } catch (error) {
       fresh.end().catch(() => undefined)
@@ -160,6 +162,8 @@ async function keepListening(
       busy = used
       used
         .query('select pg_notify($1, $2)', [channel, payload])
+        // A server that only reads was the primary: changes are announced elsewhere now.
+        .then(() => refuseReadOnly(used))
         .catch((error: Error) => lose(used, error))
         .finally(() => (busy = busy === used ? undefined : busy))
     },

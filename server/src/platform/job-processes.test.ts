@@ -52,7 +52,7 @@ describe('processes that run jobs', () => {
   test('a process is there from its start to its stop', async () => {
     const ids = async (): Promise<unknown[]> =>
       (await app.sql(`select id from job_processes where id = 'kept'`)).map((row) => row['id'])
-    const kept = keepJobProcess({ db: app.db, log: app.ports.log }, 'kept')
+    const kept = keepJobProcess({ db: app.db, log: app.ports.log }, { id: 'kept' })
     await expect.poll(ids).toEqual(['kept'])
     await kept.stop()
     expect(await ids()).toEqual([])

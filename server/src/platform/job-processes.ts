@@ -14,17 +14,22 @@ export interface JobProcess {
 
 /**
  * Says for as long as it lives that this process runs jobs, and gives free what dead ones held:
- * their jobs run again here, and the queues that these stood at the head of move on.
+ * their jobs run again here, and the queues that these stood at the head of move on. A process that
+ * goes on under another name is dead under its old one.
  */
 export function keepJobProcess(
   { db, log }: { readonly db: Pool; readonly log: Logger },
-  id: string,
+  runner: { readonly id: string },
 ): JobProcess {
   let running: Promise<void> | undefined
+  let saidId = runner.id
   const beat = async (): Promise<void> => {
     try {
       // The database's clock is the one that all processes share, and locks are stamped by it.
       const { now } = await db.one<{ now: Date }>(sql`select clock_timestamp() as now`)
+      const { id } = runner
+      if (id !== saidId) await forget(db, saidId)
+      saidId = id
       await sayAlive(db, id, now)
       const freed = await freeDeadJobs(db, now)
       if (freed.length > 0) log.warn({ processes: freed }, 'jobs of dead processes run again')
@@ -43,7 +48,7 @@ export function keepJobProcess(
     stop: async () => {
       clearInterval(timer)
       await running
-      await forget(db, id).catch((error: unknown) => {
+      await forget(db, saidId).catch((error: unknown) => {
         log.warn({ err: error }, 'process not signed off from the job queue')
       })
     },

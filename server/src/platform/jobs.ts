@@ -1,4 +1,5 @@
 import {
+  type CronItem,
   type Job as QueuedJob,
   Logger as JobLogger,
   makeWorkerUtils,
@@ -8,11 +9,13 @@ import {
   type TaskList,
   type WorkerEvents,
 } from 'graphile-worker'
-import { EventEmitter } from 'node:events'
-import pg from 'pg'
+import { EventEmitter, once } from 'node:events'
+import { setTimeout as wait } from 'node:timers/promises'
+import type pg from 'pg'
 import type { AppContext } from './context.ts'
 import type { Pool } from './database.ts'
 import type { Logger } from './log.ts'
+import { openPrimaryPool } from './primary.ts'
 import { json, sql, type Sql } from './sql.ts'
 
 /** Work outside a request: on a schedule, or when a statement has enqueued it. */
@@ -61,32 +64,79 @@ const concurrency = 4
 const pollIntervalMs = 2000
 /** Every statement of the queue is quick: one without an answer for so long was never heard. */
 const queueTimeoutMs = 10_000
+const restartAfterMs = 1000
 /** A failed job is tried again after e^n seconds: 25 tries are about three days. */
 const jobAttempts = 25
 
 /** The worker of this process. */
 export interface JobRunner {
-  /** What it writes into the locks of the jobs that it takes. */
+  /** What it writes at the moment into the locks of the jobs that it takes. */
   readonly id: string
   /** Waits for what runs. */
   stop(): Promise<void>
 }
 
+/**
+ * Runs jobs for as long as the process lives. A queue whose connection broke cannot know which jobs
+ * it holds: one may have been taken whose name never arrived, another be done and not written down.
+ * So it ends, and another begins under a new name; what the old name holds is given free with that
+ * of dead processes (`job-processes.ts`).
+ */
 export async function startJobs(options: JobsOptions): Promise<JobRunner> {
-  const pool = new pg.Pool({
-    connectionString: options.directUrl,
-    max: concurrency + 2,
-    connectionTimeoutMillis: queueTimeoutMs,
-    query_timeout: queueTimeoutMs,
-    keepAlive: true,
-    application_name: 'bureau jobs',
-  })
-  const report = (error: Error): void => {
-    options.log.warn({ err: error }, 'job queue connection lost')
+  const { log } = options
+  const pool = openPrimaryPool(
+    {
+      connectionString: options.directUrl,
+      max: concurrency + 2,
+      connectionTimeoutMillis: queueTimeoutMs,
+      query_timeout: queueTimeoutMs,
+      application_name: 'bureau jobs',
+    },
+    (error) => log.warn({ err: error }, 'job queue connection lost'),
+  )
+  const stopping = new AbortController()
+  const stopped = once(stopping.signal, 'abort')
+  let queue = await beginQueue(pool, options)
+
+  const beginAgain = async (): Promise<void> => {
+    await wait(restartAfterMs, undefined, { signal: stopping.signal })
+    queue = await beginQueue(pool, options)
+    log.info({ queue: queue.id }, 'job queue runs again')
   }
-  pool.on('error', report)
-  // A connection in use reports for itself: without a listener it would end the process.
-  pool.on('connect', (client) => client.on('error', report))
+  const keepRunning = async (): Promise<void> => {
+    while (!stopping.signal.aborted) {
+      await Promise.race([queue.failed, stopped])
+      await queue.stop()
+      await beginAgain().catch((error: unknown) => {
+        if (!stopping.signal.aborted) log.warn({ err: error }, 'job queue cannot begin')
+      })
+    }
+    await queue.stop()
+  }
+  const running = keepRunning()
+  return {
+    get id() {
+      return queue.id
+    },
+    stop: async () => {
+      stopping.abort()
+      await running
+      await pool.end()
+    },
+  }
+}
+
+/** The queue between two losses of its connection. */
+interface Queue {
+  readonly id: string
+  /** Resolves when it can go on no more. */
+  readonly failed: Promise<unknown>
+  /** Waits for what runs; a second time it does nothing. */
+  stop(): Promise<void>
+}
+
+async function beginQueue(pool: pg.Pool, options: JobsOptions): Promise<Queue> {
+  const { log } = options
   const scheduled: TaskList = Object.fromEntries(
     options.jobs.map((job) => [
       job.name,
@@ -101,41 +151,38 @@ export async function startJobs(options: JobsOptions): Promise<JobRunner> {
   events.once('pool:create', ({ workerPool }) => {
     id = workerPool.id
   })
+  const failed = Promise.race([
+    once(events as EventEmitter, 'worker:getJob:error'),
+    once(events as EventEmitter, 'pool:fatalError'),
+  ])
   const runner: Runner = await run({
     pgPool: pool,
     events,
     taskList: { ...scheduled, ...options.tasks },
-    parsedCronItems: parseCronItems(
-      options.jobs.flatMap(({ name, schedule }) =>
-        schedule === null
-          ? []
-          : [
-              {
-                task: name,
-                match: schedule,
-                identifier: name,
-                // One at a time and one waiting: a slow run must not take everybody's place.
-                options: { maxAttempts: 1, backfillPeriod: 0, queueName: name, jobKey: name },
-              },
-            ],
-      ),
-    ),
+    parsedCronItems: parseCronItems(options.jobs.flatMap(cronItemsOf)),
     concurrency,
     pollInterval: pollIntervalMs,
     noHandleSignals: true,
-    logger: jobLoggerTo(options.log),
+    logger: jobLoggerTo(log),
+    // Without these, a job whose end cannot be written is a rejection that nobody handles.
+    preset: { worker: { completeJobBatchDelay: 0, failJobBatchDelay: 0 } },
   })
-  // The promise rejects when the queue gives up; the readiness check sees the database by itself.
-  runner.promise.catch((error: unknown) => options.log.error({ err: error }, 'job queue stopped'))
+  const ended = runner.promise.catch((error: unknown) => {
+    log.warn({ err: error }, 'job queue ended')
+  })
+  let stop: Promise<void> | undefined
   return {
     id,
-    stop: async () => {
-      await runner.stop().catch((error: unknown) => {
-        options.log.warn({ err: error }, 'job queue did not stop cleanly')
-      })
-      await pool.end()
-    },
+    failed: Promise.race([failed, ended]),
+    stop: () => (stop ??= runner.stop().catch(() => ended)),
   }
+}
+
+function cronItemsOf({ name, schedule }: Job): CronItem[] {
+  if (schedule === null) return []
+  // One at a time and one waiting: a slow run must not take everybody's place.
+  const options = { maxAttempts: 1, backfillPeriod: 0, queueName: name, jobKey: name }
+  return [{ task: name, match: schedule, identifier: name, options }]
 }
 
 /** Each aggregate's jobs have a queue of their own: those that stand empty are forgotten. */

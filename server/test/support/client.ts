@@ -11,6 +11,8 @@ export interface Reply {
 export interface Wish {
   readonly token?: string
   readonly orderToken?: string
+  /** The Idempotency-Key. */
+  readonly key?: string
   /** Sent as JSON, or as a form where it is one. */
   readonly body?: unknown
 }
@@ -19,7 +21,7 @@ export interface Wish {
 export async function request(
   url: string,
   route: `${string} /${string}`,
-  { token, orderToken, body }: Wish = {},
+  { token, orderToken, key, body }: Wish = {},
 ): Promise<Reply> {
   const [method = 'GET', path = '/'] = route.split(' ')
   const isForm = body instanceof FormData
@@ -28,6 +30,7 @@ export async function request(
     headers: {
       ...(token ? { authorization: `Bearer ${token}` } : {}),
       ...(orderToken ? { 'x-order-token': orderToken } : {}),
+      ...(key ? { 'idempotency-key': key } : {}),
       ...(body === undefined || isForm ? {} : { 'content-type': 'application/json' }),
     },
     ...(body === undefined ? {} : { body: isForm ? body : JSON.stringify(body) }),

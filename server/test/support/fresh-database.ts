@@ -32,7 +32,10 @@ export async function makeFreshDatabase(): Promise<FreshDatabase> {
 export const admin = { email: 'owner@example.com', password: 'seven quiet otters' }
 
 /** What every process needs to share the database with others. */
-export function settingsOf(database: FreshDatabase, dataDir: string): Environment {
+export function settingsOf(
+  database: Pick<FreshDatabase, 'serverUrl' | 'ownerUrl'>,
+  dataDir: string,
+): Environment {
   return {
     DATABASE_URL: database.serverUrl,
     DATABASE_OWNER_URL: database.ownerUrl,

@@ -10,13 +10,16 @@ export interface DatabaseState {
   readonly applied: number
   /** The database's clock, in milliseconds since the epoch. */
   readonly clockMs: number
+  /** It is a standby, or was told to refuse writes. */
+  readonly onlyReads: boolean
 }
 
 /** One way to the database and back, which also tells its time: its clock is what is asked for. */
 export const readDatabaseState = (db: Db, migrations: readonly string[]): Promise<DatabaseState> =>
   db.one(sql`
     select count(*) as applied,
-      extract(epoch from transaction_timestamp())::float8 * 1000 as clock_ms
+      extract(epoch from transaction_timestamp())::float8 * 1000 as clock_ms,
+      current_setting('transaction_read_only') = 'on' as only_reads
     from schema_migrations where name = any(${migrations}::text[])`)
 
 export interface AuditRow {

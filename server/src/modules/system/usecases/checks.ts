@@ -19,7 +19,8 @@ const slowTripMs = 250
 
 async function checkDatabase(ctx: HealthContext): Promise<Finding> {
   const startedAt = performance.now()
-  await sql.readDatabaseState(ctx.db, [])
+  const { onlyReads } = await sql.readDatabaseState(ctx.db, [])
+  if (onlyReads) return { status: 'fail', output: 'The database refuses every write.' }
   const tookMs = Math.round((performance.now() - startedAt) * 10) / 10
   const measured = { observedValue: tookMs, observedUnit: 'ms' }
   if (tookMs <= slowTripMs) return { status: 'pass', ...measured }
