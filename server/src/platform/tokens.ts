@@ -83,7 +83,7 @@ export async function createTokens(options: TokenOptions): Promise<Tokens> {
     verify: (token, now) => {
       const claims = verified.get(token)
       if (!claims) return verifyAnew(token, now)
-      if (!isExpired(claims.expiresAt, now)) return claims
+      if (isCurrent(claims.expiresAt, now)) return claims
       verified.delete(token)
       throw unauthorized()
     },
@@ -157,12 +157,14 @@ function toClaims({ aud, sub, sid, jti, iat, exp }: JWTPayload, now: Date): Acce
   const expiresAt = present(exp, 'exp')
   const lastsTooLong = expiresAt - issuedAt > accessTokenSeconds
   const isOfTheFuture = issuedAt > now.getTime() / secondMs + leewaySeconds
-  if (isExpired(expiresAt, now) || lastsTooLong || isOfTheFuture) throw unauthorized()
+  if (!isCurrent(expiresAt, now) || lastsTooLong || isOfTheFuture) throw unauthorized()
   return { audience: aud, userId: sub, sessionId: sid, tokenId: jti, expiresAt }
 }
 
-function isExpired(expiresAt: number, now: Date): boolean {
-  return expiresAt * secondMs <= now.getTime()
+/** Nor is one that has longer to live than a token has: the clock was put back since its issue. */
+function isCurrent(expiresAt: number, now: Date): boolean {
+  const leftSeconds = expiresAt - now.getTime() / secondMs
+  return leftSeconds > 0 && leftSeconds <= accessTokenSeconds + leewaySeconds
 }
 
 interface SigningKey {
