@@ -18,8 +18,8 @@ export async function askProvider(
     method,
     headers: {
       authorization: 'Bearer sk_test_bureau',
-      // Other than Bureau's, and never a random one: the books are audited for those.
-      ...(method === 'POST' ? { 'idempotency-key': `stranger:${(asked += 1)}` } : {}),
+      // Never random, and one for each call: the books are audited for those.
+      ...(method === 'POST' ? { 'idempotency-key': `stranger-${(asked += 1)}` } : {}),
     },
     ...(form === undefined ? {} : { body: new URLSearchParams(form) }),
   })
