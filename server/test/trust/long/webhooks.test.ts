@@ -118,7 +118,7 @@ promise(
         STRIPE_WEBHOOK_SECRET: webhookSecret,
         STRIPE_API_BASE: sandbox.url,
       })
-      const events = Array.from({ length: 2000 }, (_, nth) =>
+      const events = Array.from({ length: 1000 }, (_, nth) =>
         eventAbout({ id: `pi_${nth}`, object: 'payment_intent' }),
       )
       const left = [...events]
@@ -197,7 +197,7 @@ promise(
         await payInBrowser(shop, payment.clientSecret, 'pm_card_visa')
       }
       await moreAttempts(40)
-      expect(attempts().filter(({ status }) => status === 200)).toEqual([])
+      expect(new Set(attempts().map(({ status }) => status))).toEqual(new Set([503]))
       // Black-holed and cut off again, in the middle of what it is told.
       for (const fail of [wire.swallow, wire.cut]) {
         wire.mend()
@@ -213,17 +213,16 @@ promise(
       await sandbox.webhooksSettled(120_000)
       await acknowledgedAreStored()
       expect(ours().filter(({ state }) => state !== 'delivered')).toEqual([])
+      // Into the black hole no answer may come in time: that is no acknowledgement either.
       const refused = attempts().filter(({ status }) => status !== 200)
-      expect(
-        refused.map(({ status, error }) => [status, error]).filter(([status]) => status !== 503),
-      ).toEqual([])
+      expect(refused.filter(({ status }) => status !== null && status !== 503)).toEqual([])
       await settleAll(shop)
       for (const { orderId } of purchases) {
         expect((await readOrder(shop, orderId)).paymentStatus).toBe('paid')
       }
       await booksAgree(app)
       proof.measured(
-        `${ours().length} events, ${refused.length} × 503 while cut off, 0 acknowledged unstored, ` +
+        `${ours().length} events, ${refused.length} × refused while cut off, 0 acknowledged unstored, ` +
           `${purchases.length} of ${purchases.length} paid`,
       )
     } finally {
