@@ -6,7 +6,6 @@ import path from 'node:path'
 import { promisify } from 'node:util'
 import { afterAll, beforeAll, expect } from 'vitest'
 import { stripeApiVersion } from '../../src/platform/stripe.ts'
-import { booksAgree } from '../journeys/books.ts'
 import {
   bookMoney,
   bought,
@@ -196,5 +195,4 @@ async function askForEverything(): Promise<void> {
   await settleAll(shop)
   await runScheduled(shop, 'reconcile-payments')
   await runScheduled(shop, 'reconcile-ledger')
-  await booksAgree(app)
 }
