@@ -230,8 +230,12 @@ promise(14, 'JPY, KWD and BHD are charged to the unit or refused, never rounded'
     fc.asyncProperty(amount, fc.constantFrom('JPY', 'KWD', 'BHD'), async (amount, currency) => {
       const serviceId = await offer(shop, amount, currency)
       const { status, body } = await app.request('POST /api/checkout/process', {
-        token: (await app.asCustomer('ada')).token,
-        body: { items: [{ serviceId, quantity: 1 }], paymentMethod: 'pm_card_visa' },
+        body: {
+          items: [{ serviceId, quantity: 1 }],
+          // Everybody buys once: what is refused stays open, and of those one may have 20.
+          customer: { email: 'guest@example.com', name: 'Grace' },
+          paymentMethod: 'pm_card_visa',
+        },
       })
       if (status !== 201) {
         // Less than the provider takes, or fils that are not tens.
