@@ -153,7 +153,10 @@ promise(
     const { stdout } = await promisify(execFile)(process.execPath, [
       program,
       ...given,
-      ...['--recording', recording, '--at-least', '40'],
+      '--recording',
+      recording,
+      '--at-least',
+      '40',
     ])
     const [, fitting] = /(\d+) exchanges, 0 problems/.exec(stdout) ?? []
     expect(fitting, stdout).toBeDefined()
