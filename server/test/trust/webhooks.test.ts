@@ -56,8 +56,10 @@ async function paidUnheard(): Promise<Purchase & { readonly event: string }> {
 
 async function countRows(): Promise<unknown> {
   const [row] = await app.sql(`
-    select (select count(*) from provider_events) as received, (select count(*) from events) as events,
-      (select count(*) from graphile_worker.jobs) as jobs, (select sum(version) from orders) as orders,
+    select (select count(*) from provider_events) as received,
+      (select count(*) from events) as events,
+      (select count(*) from graphile_worker.jobs) as jobs,
+      (select sum(version) from orders) as orders,
       (select md5(string_agg(p::text, '' order by id)) from payments p) as payments`)
   return row
 }
@@ -204,8 +206,10 @@ promise(20, 'one event 100 times at once has one effect', async (proof) => {
     await settleAll(shop)
     const [effects] = await app.sql(
       `select (select count(*)::int from provider_events where id = $2) as stored,
-         (select count(*)::int from events where root_id = $1 and type = 'payment.succeeded') as paid,
-         (select count(*)::int from events where root_id = $1 and type = 'order.confirmed') as confirmed,
+         (select count(*)::int from events
+            where root_id = $1 and type = 'payment.succeeded') as paid,
+         (select count(*)::int from events
+            where root_id = $1 and type = 'order.confirmed') as confirmed,
          (select count(*)::int from cases where order_id = $1) as cases`,
       [orderId, idOf(event)],
     )
