@@ -1,5 +1,12 @@
 import type Stripe from 'stripe'
 import { ProviderError, toProviderFailure, type Call } from './stripe/failure.ts'
+import {
+  eventCalls,
+  readSignedEvent,
+  type EventCalls,
+  type ProviderEvent,
+  type SignedEvent,
+} from './stripe/events.ts'
 import { listCalls, type ListCalls } from './stripe/list.ts'
 import {
   fromIntent,
@@ -37,27 +44,11 @@ export interface HostedCharge extends Charge {
   readonly expiresAt: Date
 }
 
-/** What a signed webhook is believed: never the payload's state. */
-export interface ProviderEvent {
-  readonly id: string
-  readonly type: string
-  readonly account: string | null
-  readonly livemode: boolean
-  readonly objectKind: string
-  readonly objectId: string
-}
-
-/** A webhook as it came: the signature is over exactly these bytes. */
-export interface SignedEvent {
-  readonly rawBody: Buffer
-  readonly signature: string
-}
-
 /**
  * What Bureau asks of its payment provider. Every POST takes our own idempotency key,
  * `<payment id>:<operation>:<n>`. All of them throw `ProviderError`.
  */
-export interface StripePort extends ListCalls {
+export interface StripePort extends ListCalls, EventCalls {
   /** False with `PAYMENTS=off`: nothing may then be called. */
   readonly enabled: boolean
   /** What browsers need beside the client secret. */
@@ -115,7 +106,6 @@ export interface StripeOptions {
 }
 
 const callTimeoutMs = 8000
-const signatureToleranceSeconds = 300
 
 /** Talks to Stripe, or to what stands in for it, through the official package. */
 export function openStripe(options: StripeOptions): StripePort {
@@ -184,6 +174,7 @@ export function openStripe(options: StripeOptions): StripePort {
         const at = new Date(date)
         return { at: Number.isNaN(at.getTime()) ? null : at }
       }),
+    ...eventCalls(call),
     lastCall,
     readEvent: async (signed, now) =>
       readSignedEvent(await client(), { ...signed, secrets: options.webhookSecrets, now }),
@@ -277,6 +268,7 @@ export function closedStripe(): StripePort {
     listAllRefunds: refuse,
     listDisputes: refuse,
     checkKey: refuse,
+    listEvents: refuse,
     lastCall: () => null,
     readEvent: refuse,
   }
@@ -333,54 +325,5 @@ function toSession(charge: HostedCharge): Stripe.Checkout.SessionCreateParams {
     metadata,
     payment_intent_data: { metadata, description: `Order ${charge.orderNumber}` },
     expand: ['payment_intent'],
-  }
-}
-
-function readSignedEvent(
-  stripe: Stripe,
-  { rawBody, signature, secrets, now }: SignedEvent & { secrets: readonly string[]; now: Date },
-): ProviderEvent {
-  requireRecent(signature, now)
-  let failure: unknown = new Error('no webhook secret is configured')
-  for (const secret of secrets) {
-    try {
-      const event = stripe.webhooks.constructEvent(
-        rawBody,
-        signature,
-        secret,
-        signatureToleranceSeconds,
-        undefined,
-        now.getTime(),
-      )
-      return toProviderEvent(event)
-    } catch (error) {
-      failure = error
-    }
-  }
-  throw failure
-}
-
-/**
- * The package refuses what is too old but takes what comes from the future, and of several times
- * the last: there has to be one.
- */
-function requireRecent(signature: string, now: Date): void {
-  const times = signature.split(',').filter((part) => part.startsWith('t='))
-  const seconds = times.length === 1 ? Number(times[0]?.slice('t='.length)) : Number.NaN
-  const aheadSeconds = seconds - now.getTime() / 1000
-  if (!(aheadSeconds <= signatureToleranceSeconds)) {
-    throw new Error('the signature has no time, several, or one that is still to come')
-  }
-}
-
-function toProviderEvent(event: Stripe.Event): ProviderEvent {
-  const object = event.data.object as { id?: string; object?: string }
-  return {
-    id: event.id,
-    type: event.type,
-    account: event.account ?? null,
-    livemode: event.livemode,
-    objectKind: object.object ?? '',
-    objectId: object.id ?? '',
   }
 }

@@ -1,6 +1,7 @@
 import { defineJob, type Job } from '../../platform/jobs.ts'
 import {
   expireOrders,
+  fetchEvents,
   handleEvent,
   handleEventJob,
   pruneEvents,
@@ -13,6 +14,7 @@ import {
 
 export const jobs: readonly Job[] = [
   defineJob(handleEventJob, null, (ctx, { eventId }) => handleEvent(ctx, String(eventId))),
+  defineJob('fetch-provider-events', '* * * * *', (ctx) => fetchEvents(ctx)),
   defineJob('reconcile-payments', '* * * * *', (ctx) => reconcile(ctx)),
   defineJob('reconcile-ledger', '7 * * * *', (ctx) => reconcileLedger(ctx, 'recent')),
   defineJob('reconcile-whole-ledger', '37 2 * * *', (ctx) => reconcileLedger(ctx, 'wide')),

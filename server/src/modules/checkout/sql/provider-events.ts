@@ -36,6 +36,10 @@ export const findProviderEvent = (db: Db, id: string): Promise<ProviderEventRow 
     select id, type, object_kind, object_id, account, livemode, processed_at
     from provider_events where id = ${id}`)
 
+/** Which of these events are here; a page of the provider has 100 at most. */
+export const listKnownEvents = (db: Db, ids: readonly string[]): Promise<{ id: string }[]> =>
+  db.many(sql`select id from provider_events where id = any(${ids}::text[]) limit 100`)
+
 export const setProcessed = (db: Db, id: string, outcome: string, now: Date): Promise<number> =>
   db.run(sql`
     update provider_events set processed_at = ${now}, outcome = ${outcome} where id = ${id}`)

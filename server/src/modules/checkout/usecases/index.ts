@@ -14,7 +14,13 @@ export {
   requestReconciliation,
   runRequested,
 } from './reconciliation/reconcile-ledger.ts'
-export { handleEvent, handleEventJob, pruneEvents, receiveEvent } from './receive-event.ts'
+export {
+  fetchEvents,
+  handleEvent,
+  handleEventJob,
+  pruneEvents,
+  receiveEvent,
+} from './receive-event.ts'
 export { getPayment, locateOrder, recordPayment } from './record-payment.ts'
 export { paymentFigures, paymentsCheck } from './watch-payments.ts'
 export { getRefund, requestRefund, sendRefund } from './refund-money.ts'

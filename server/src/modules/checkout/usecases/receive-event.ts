@@ -1,4 +1,4 @@
-import { dayMs, later } from '../../../kernel/time.ts'
+import { dayMs, later, minuteMs } from '../../../kernel/time.ts'
 import { inTx, type AppContext, type TxContext } from '../../../platform/context.ts'
 import { emit } from '../../../platform/outbox.ts'
 import { ProviderError } from '../../../platform/stripe.ts'
@@ -22,12 +22,44 @@ export async function receiveEvent(
     .catch((error: unknown) => {
       throw invalidSignature({ cause: error })
     })
-  const { id, type, objectKind, objectId, account, livemode } = event
-  await sql.insertProviderEvent(
+  await sql.insertProviderEvent(ctx.db, event, { job: handleEventJob, now: ctx.now })
+}
+
+/** Stripe delivers what it could not for three days; what is older is found in the ledgers. */
+const lookBackMs = 10 * minuteMs
+const maxPages = 50
+
+/**
+ * Takes in what no webhook has brought: the events of the last minutes are listed, and those that
+ * we do not have are stored as if they had come. So news is at most a minute late, however old the
+ * payment is that it tells of.
+ */
+export async function fetchEvents(ctx: AppContext): Promise<void> {
+  if (!ctx.stripe.enabled) return
+  try {
+    let after: string | null = null
+    for (let page = 1; page <= maxPages; page += 1) {
+      after = await fetchPage(ctx, after)
+      if (after === null) return
+    }
+  } catch (error) {
+    if (!(error instanceof ProviderError)) throw error
+    ctx.log.warn({ err: error }, 'events of the provider not listed; the next run looks again')
+  }
+}
+
+async function fetchPage(ctx: AppContext, after: string | null): Promise<string | null> {
+  const from = later(ctx.now, -lookBackMs)
+  const { events, next } = await ctx.stripe.listEvents({ from, types: [...handledTypes], after })
+  const known = await sql.listKnownEvents(
     ctx.db,
-    { id, type, objectKind, objectId, account, livemode },
-    { job: handleEventJob, now: ctx.now },
+    events.map(({ id }) => id),
   )
+  const ids = new Set(known.map(({ id }) => id))
+  for (const event of events.filter(({ id }) => !ids.has(id))) {
+    await sql.insertProviderEvent(ctx.db, event, { job: handleEventJob, now: ctx.now })
+  }
+  return next
 }
 
 /**

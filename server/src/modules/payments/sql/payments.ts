@@ -151,7 +151,10 @@ export interface PaymentChange {
   readonly failure: PaymentFailure | null
 }
 
-/** What the provider was seen to say, under the row's lock. */
+/**
+ * What the provider was seen to say, under the row's lock. A final state is the end of whatever
+ * call was under way, whoever has seen it.
+ */
 export const setPayment = (
   tx: Tx,
   payment: Pick<PaymentRow, 'orderId' | 'id'>,
@@ -164,6 +167,8 @@ export const setPayment = (
       intent_ref = ${change.intentRef}, client_secret = ${change.clientSecret},
       url = ${change.url}, failure = ${change.failure && json(change.failure)}::jsonb,
       succeeded_at = case when ${change.status} = 'succeeded' then ${now}::timestamptz end,
+      step = case when ${change.status} not in ('succeeded', 'canceled') then step end,
+      step_at = case when ${change.status} not in ('succeeded', 'canceled') then step_at end,
       updated_at = ${now}, checked_at = ${now}
     where order_id = ${payment.orderId} and id = ${payment.id}`)
 
