@@ -208,6 +208,18 @@ const crossings: readonly { readonly what: string; run(): Promise<Purchase> }[] 
     },
   },
   {
+    what: 'a paid order whose refund the provider refuses, as some of it went back unheard',
+    run: async () => {
+      app.sandbox.pauseWebhooks()
+      const purchase = await bought(shop, { as: 'ada', paymentMethod: 'pm_card_visa' })
+      app.sandbox.refund({ paymentIntent: purchase.payment.providerRef, amount: 1000 })
+      await changeStatus(shop, purchase.orderId, { status: 'cancelled', refund: 'full' })
+      await app.runJobs()
+      app.sandbox.resumeWebhooks()
+      return purchase
+    },
+  },
+  {
     what: 'the expiry, and a browser that was quicker than its news',
     run: async () => {
       const purchase = await bought(shop)
@@ -355,6 +367,5 @@ async function givenBackOrFlagged(purchase: Purchase, what: string): Promise<num
   expect(charges, what).toHaveLength(1)
   const isBack = charges[0]?.amountRefunded === charges[0]?.amount
   expect([what, isBack || order.flagged]).toEqual([what, true])
-  expect(isBack, what).toBe(true)
   return 1
 }

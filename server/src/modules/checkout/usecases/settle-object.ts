@@ -4,13 +4,12 @@ import { lockOrder, writeLedger } from '../../orders/index.ts'
 import {
   adoptDispute,
   adoptRefund,
-  applyRefundObservation,
   findPayment,
   getLedger,
   type PaymentRow,
 } from '../../payments/index.ts'
 import { observe } from './call-provider.ts'
-import { settlePayment } from './settle-payment.ts'
+import { bookRefund, settlePayment } from './settle-payment.ts'
 
 /** The attempt that an object belongs to, settled; false for one that is not ours. */
 export async function settleObject(ctx: AppContext, ref: string): Promise<boolean> {
@@ -61,10 +60,8 @@ async function settleOneRefund(
     if (!order) return
     const { refunds } = await getLedger(ctx.db, payment.orderId)
     const known = refunds.find((one) => one.providerRef === seen.ref || one.id === seen.refundId)
-    const facts = known
-      ? await applyRefundObservation(ctx, known, seen)
-      : await adoptRefund(ctx, payment, seen)
-    if (facts.length > 0) await writeLedger(ctx, order, facts)
+    if (known) return await bookRefund(ctx, { order, refund: known }, seen)
+    await writeLedger(ctx, order, await adoptRefund(ctx, payment, seen))
   })
 }
 

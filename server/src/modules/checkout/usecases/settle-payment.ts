@@ -12,6 +12,7 @@ import {
   PaymentSucceeded,
   reserveRefund,
   type PaymentRow,
+  type RefundRow,
   type StepEnd,
 } from '../../payments/index.ts'
 
@@ -53,9 +54,26 @@ export async function settleRefund(
     const order = await lockOrder(ctx.db, orderId)
     const refund = order && (await lockRefund(ctx.db, orderId, refundId))
     if (!order || !refund) return
-    const facts = await applyRefundObservation(ctx, refund, seen)
-    if (facts.length > 0) await writeLedger(ctx, order, facts)
+    await bookRefund(ctx, { order, refund }, seen)
   })
+}
+
+/**
+ * What the provider says of a refund, under the order's lock. Of a cancelled order nobody else will
+ * miss money that could not go back: a person is shown it.
+ */
+export async function bookRefund(
+  ctx: TxContext,
+  { order, refund }: { order: OrderRow; refund: RefundRow },
+  seen: Pick<ObservedRefund, 'status'> & { ref: string | null },
+): Promise<void> {
+  const facts = await applyRefundObservation(ctx, refund, seen)
+  if (facts.length === 0) return
+  const hasFailed = seen.status === 'failed' || seen.status === 'canceled'
+  const payment = { orderId: refund.orderId, id: refund.paymentId }
+  const isKept = hasFailed && order.status === 'cancelled'
+  const flagged = isKept ? await flagPayment(ctx, payment, 'refund_failed') : []
+  await writeLedger(ctx, order, [...facts, ...flagged])
 }
 
 interface Settling {

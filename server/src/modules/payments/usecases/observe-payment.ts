@@ -47,7 +47,7 @@ export async function applyObservation(
 /** Marks the payment for a person to look at; the same reason is told once. */
 export async function flagPayment(
   ctx: TxContext,
-  payment: PaymentRow,
+  payment: Pick<PaymentRow, 'orderId' | 'id'>,
   reason: string,
 ): Promise<Fact[]> {
   if ((await sql.setFlag(ctx.db, payment, reason, ctx.now)) === 0) {
