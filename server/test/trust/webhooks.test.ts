@@ -10,6 +10,7 @@ import {
   type Shop,
 } from '../journeys/shop.ts'
 import { startTestApp, webhookSecret, type Reply, type TestApp } from '../support/app.ts'
+import { eventually } from '../support/eventually.ts'
 import { promise } from './promise.ts'
 import { askProvider } from './provider.ts'
 import {
@@ -357,11 +358,14 @@ promise(23, 'what the provider cannot tell now is asked again, bounded', async (
   expect((await deliver(app, event)).status).toBe(200)
   await app.runJobs()
   const key = `handle-provider-event:${idOf(event)}`
-  const [job] = await app.sql(
-    `select attempts, max_attempts, run_at > now() as later from graphile_worker.jobs where key = $1`,
-    [key],
-  )
-  expect(job).toEqual({ attempts: 1, max_attempts: 25, later: true })
+  await eventually(async () => {
+    const [job] = await app.sql(
+      `select attempts, max_attempts, run_at > now() as later
+       from graphile_worker.jobs where key = $1`,
+      [key],
+    )
+    expect(job).toEqual({ attempts: 1, max_attempts: 25, later: true })
+  })
   expect(await outcomeOf(app, event)).toBe(null)
   app.sandbox.resumeWebhooks()
   await settleAll(shop)
