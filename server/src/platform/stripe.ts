@@ -168,17 +168,18 @@ export function openStripe(options: StripeOptions): StripePort {
       ),
     ...refundCalls(call),
     ...listCalls(call),
-    checkKey: () =>
-      call(async (stripe) => {
-        const { date = '' } = (await stripe.balance.retrieve()).lastResponse.headers
-        const at = new Date(date)
-        return { at: Number.isNaN(at.getTime()) ? null : at }
-      }),
+    checkKey: () => call(readClock),
     ...eventCalls(call),
     lastCall,
     readEvent: async (signed, now) =>
       readSignedEvent(await client(), { ...signed, secrets: options.webhookSecrets, now }),
   }
+}
+
+async function readClock(stripe: Stripe): Promise<ProviderClock> {
+  const { date = '' } = (await stripe.balance.retrieve()).lastResponse.headers
+  const at = new Date(date)
+  return { at: Number.isNaN(at.getTime()) ? null : at }
 }
 
 /** Calls whose failures are ours, and how the last of them went. */

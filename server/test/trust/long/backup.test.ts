@@ -141,7 +141,7 @@ async function provesCut(proof: Proof): Promise<void> {
   const bureau = await startBureau(environment)
   // The backup stands still here until somebody writes: it is in the middle for as long as we like.
   const pipe = path.join(dataDir, 'stripe-sandbox.jsonl')
-  execFileSync('mkfifo', [pipe])
+  execFileSync('sh', ['-c', `mkfifo '${pipe}'`])
   const isUnderWay = async (place: string): Promise<void> => {
     await eventually(async () => expect(await readdir(place)).toHaveLength(1), {
       withinMs: 60_000,
@@ -255,9 +255,9 @@ function startLoad(
 ): Load {
   const bought: BoughtOrder[] = []
   const documents = new Map<string, string>()
-  let isOver = false
+  const state = { isOver: false }
   const repeat = async (work: (turn: number) => Promise<void>): Promise<void> => {
-    for (let turn = 0; !isOver; turn += 1) await work(turn)
+    for (let turn = 0; !state.isOver; turn += 1) await work(turn)
   }
   const running = [
     ...[1, 2, 3].map((buyer) =>
@@ -278,7 +278,7 @@ function startLoad(
     bought,
     documents,
     stop: async () => {
-      isOver = true
+      state.isOver = true
       await Promise.all(running)
     },
   }
