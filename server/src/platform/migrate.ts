@@ -206,7 +206,12 @@ async function grantJobQueue(client: pg.Client, server: string): Promise<void> {
   const schema = 'graphile_worker'
   const role = pg.escapeIdentifier(server)
   await client.query(`grant usage on schema ${schema} to ${role}`)
-  for (const kind of ['tables', 'sequences', 'functions']) {
+  // Databases of before had all rights here, and so TRUNCATE too.
+  await client.query(`revoke all on all tables in schema ${schema} from ${role}`)
+  await client.query(
+    `grant select, insert, update, delete on all tables in schema ${schema} to ${role}`,
+  )
+  for (const kind of ['sequences', 'functions']) {
     await client.query(`grant all on all ${kind} in schema ${schema} to ${role}`)
   }
   // Only where it is missing: a policy locks its table, which others may be working on.

@@ -14,7 +14,7 @@ beforeAll(async () => {
     await startTestApp({ beside: app, rateLimitScale: 1 }),
     await startTestApp({ beside: app, rateLimitScale: 1, trustProxy }),
   ]
-})
+}, 120_000)
 afterAll(async () => {
   for (const node of nodes) await node.close()
   await app.close()

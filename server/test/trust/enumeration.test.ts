@@ -21,7 +21,7 @@ beforeAll(async () => {
     const shut = { userId: id, patch: { active: false } }
     if (name === 'former') await updateStaff(app.systemContext(), shut)
   }
-})
+}, 120_000)
 afterAll(async () => {
   await app.close()
 })

@@ -21,7 +21,7 @@ beforeAll(async () => {
   const mail = openMail({ url: mailServer.url, sender })
   app = await startTestApp({ mail, trustProxy: ['127.0.0.1'] })
   node = await startTestApp({ beside: app })
-})
+}, 120_000)
 afterAll(async () => {
   await node.close()
   await app.close()

@@ -24,7 +24,7 @@ beforeAll(async () => {
       return original(...(given as string[]))
     })
   }
-})
+}, 120_000)
 beforeEach(() => {
   hashed = 0
 })

@@ -21,7 +21,7 @@ beforeAll(async () => {
   wire = await openWire(app.database.serverUrl)
   node = await startTestApp({ beside: app })
   far = await startTestApp({ beside: app, noticesUrl: wire.url })
-})
+}, 120_000)
 afterAll(async () => {
   await far.close()
   await node.close()

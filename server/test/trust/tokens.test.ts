@@ -33,7 +33,7 @@ beforeAll(async () => {
   baitUrl = `http://127.0.0.1:${(bait.address() as { port: number }).port}/keys`
   app = await startTestApp()
   material = await takeApart(app, (await app.asCustomer('ada')).token)
-})
+}, 120_000)
 afterAll(async () => {
   await app.close()
   await new Promise((resolve) => bait.close(resolve))
