@@ -11,12 +11,20 @@ export function isStrongSecret(text: string, minBytes = 32): boolean {
  */
 export function hasDefaultPassword(address: string): boolean {
   if (!URL.canParse(address)) return false
-  const { username, password } = new URL(address)
-  if (password === '') return false
-  const isUsual = /^(admin|bureau|guest|postgres|root|test)?\d*$/i.test(
-    decodeURIComponent(password),
-  )
-  return isUsual || password === username || looksTyped(password)
+  const { username, password: written } = new URL(address)
+  if (written === '') return false
+  const password = decoded(written)
+  const isUsual = /^(admin|bureau|guest|postgres|root|test)?\d{0,10}$/i.test(password)
+  return isUsual || password === decoded(username) || looksTyped(password)
+}
+
+/** What cannot be decoded is taken as it is written. */
+function decoded(part: string): string {
+  try {
+    return decodeURIComponent(part)
+  } catch {
+    return part
+  }
 }
 
 function looksTyped(text: string): boolean {

@@ -136,16 +136,20 @@ promise(56, 'no body takes a member that its description does not have', async (
       .replaceAll(/:(\w+)/g, (_, name: string) => contract.example.params?.[name] ?? 'none')
     const caller = await callerOf(route, contract.access)
     for (const { at, names } of objectsIn(schema)) {
-      for (const [member, value] of Object.entries(privileged)) {
-        if (names.includes(member)) continue
-        const body = withMember(contract.example.body, at, { [member]: value })
+      const undeclared = Object.entries(privileged).filter(([member]) => !names.includes(member))
+      // An answer names twenty faults at most.
+      for (let from = 0; from < undeclared.length; from += 15) {
+        const added = Object.fromEntries(undeclared.slice(from, from + 15))
+        const body = withMember(contract.example.body, at, added)
         if (body === undefined) continue
         const reply = await app.request(`${method} /${address}`, { ...caller, body })
-        const pointer = `/${[...at, member].join('/')}`
-        const told = reply.body.errors?.map((error: { pointer: string }) => error.pointer)
-        sent += 1
-        if (reply.status === 400 && told?.includes(pointer)) continue
-        faults.push(`${method} ${route} ${pointer}: ${reply.status} ${JSON.stringify(told)}`)
+        const told = reply.body.errors?.map((error: { pointer: string }) => error.pointer) ?? []
+        sent += Object.keys(added).length
+        for (const member of Object.keys(added)) {
+          const pointer = `/${[...at, member].join('/')}`
+          if (reply.status === 400 && told.includes(pointer)) continue
+          faults.push(`${method} ${route} ${pointer}: ${reply.status}`)
+        }
       }
     }
   }
@@ -253,10 +257,11 @@ promise(56, 'staff set no more than their role, and never their own', async (pro
     expect([reply.status, reply.body.code]).toEqual([403, 'own_login'])
     attempts += 1
   }
+  const paid = { amount: { amount: 14_900, currency: 'GBP' }, reference: 'Bank transfer' }
+  await app.request(`POST /api/orders/${bob.openOrderId}/payments`, { token: admin, body: paid })
   const refund = { status: 'cancelled', refund: 'full' }
   const agent = { token: await app.as('agent'), body: refund }
-  expect((await app.request(`PATCH /api/orders/${bob.openOrderId}/status`, agent)).status).not.toBe(
-    200,
-  )
+  const { status } = await app.request(`PATCH /api/orders/${bob.openOrderId}/status`, agent)
+  expect(status, 'giving money back takes more than moving an order').toBe(403)
   proof.measured(`${attempts} attempts to rise, all 403`)
 })

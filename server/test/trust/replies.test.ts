@@ -1,4 +1,4 @@
-import { Ajv } from 'ajv'
+import { Ajv, type ValidateFunction } from 'ajv'
 import addFormatsModule from 'ajv-formats'
 import { Type } from 'typebox'
 import { afterAll, beforeAll, expect } from 'vitest'
@@ -111,11 +111,13 @@ const answersOnce = (): Promise<Answer[]> => (everything ??= readEverything())
 promise(57, 'an answer holds what its description names and nothing else', async (proof) => {
   const ajv = new Ajv({ strict: false, allErrors: true })
   addFormatsModule.default(ajv, ['date-time', 'email', 'uri'])
+  const validators = new Map<string, ValidateFunction>()
   const answers = await answersOnce()
   const good = answers.filter(({ reply }) => reply.status === 200)
   const faults = good.flatMap(({ endpoint: { path, contract }, caller, reply }) => {
     if (typeof reply.body === 'string') return []
-    const validate = ajv.compile(closed(replySchemaOf(contract)) as object)
+    const validate = validators.get(path) ?? ajv.compile(closed(replySchemaOf(contract)) as object)
+    validators.set(path, validate)
     return validate(reply.body) ? [] : [`${path} to ${caller}: ${ajv.errorsText(validate.errors)}`]
   })
   expect(faults).toEqual([])
@@ -193,7 +195,9 @@ promise(57, 'no answer holds a secret, and a customer’s nothing of anybody els
   const answers = await answersOnce()
   const faults: string[] = []
   for (const { endpoint, caller, reply } of answers) {
-    const text = JSON.stringify([reply.body, [...reply.headers]])
+    // A problem repeats the address that was asked for.
+    const said = typeof reply.body === 'string' ? reply.body : { ...reply.body, instance: '' }
+    const text = JSON.stringify([said, [...reply.headers]])
     const isStaff = staff.some(([name]) => name === caller)
     const kept = isStaff ? secrets : [...secrets, ...wordsKeptFrom(caller)]
     for (const word of kept) {
