@@ -92,7 +92,7 @@ export async function startBureau(environment: Environment): Promise<Running> {
   const started = run('start', { RATE_LIMIT_SCALE: '1000', ...environment })
   const url = await vi.waitFor(() => {
     expect(started.child.exitCode, started.output()).toBe(null)
-    const [, found] = /API\s+(http:\S+)\/api/.exec(started.output()) ?? []
+    const [, found] = /(?:API|serves)\s+(http:[^\s,]+?)(?:\/api|,)/.exec(started.output()) ?? []
     expect(found).toBeDefined()
     return found ?? ''
   }, waiting)
