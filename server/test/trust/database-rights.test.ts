@@ -116,7 +116,8 @@ const ofRecords: readonly string[] = [
   'select * from events for update',
   `merge into events as kept using events as given on false when matched then delete`,
   `insert into events (root_id, id, root_version, type, at, actor_kind, data)
-   values ('r', 'i', 1, 't', now(), 'system', '{}') on conflict (root_id, id) do update set type = 't'`,
+   values ('r', 'i', 1, 't', now(), 'system', '{}')
+   on conflict (root_id, id) do update set type = 't'`,
   `insert into schema_migrations values ('0099_identity.sql', '', now())`,
   `update schema_migrations set checksum = ''`,
   'delete from schema_migrations',

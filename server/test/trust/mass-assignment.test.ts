@@ -31,39 +31,84 @@ afterAll(async () => {
 
 /** What decides over rights, money, state or ownership, by any name that a row or a reply has. */
 const privileged: Readonly<Record<string, unknown>> = {
-  ...{ id: 'ord_01jd8q9yg8e5v9c0m4t7k2x3za', number: 'B-1', key: 'k', version: 99, status: 'paid' },
-  ...{ role: 'admin', roles: ['admin'], permissions: ['users:write'], isAdmin: true, admin: true },
-  ...{ audience: 'staff', active: true, verified: true, emailVerified: true, mfaEnabled: false },
-  ...{ passwordHash: 'x', password_hash: 'x', invitedAt: null, claimedBy: null, hasLogin: true },
-  ...{ userId: 'usr_01jd8q9yg8e5v9c0m4t7k2x3za', customerId: 'cus_01jd8q9yg8e5v9c0m4t7k2x3za' },
-  ...{ customer_id: 'x', ownerId: 'x', actorId: 'x', author: 'x', authorId: 'x', uploadedBy: 'x' },
-  ...{ orderId: 'ord_01jd8q9yg8e5v9c0m4t7k2x3za', caseId: 'case_01jd8q9yg8e5v9c0m4t7k2x3za' },
-  ...{
-    assigneeId: 'usr_01jd8q9yg8e5v9c0m4t7k2x3za',
-    customer: { email: 'a@b.example', name: 'A' },
-  },
-  ...{ price: 1, unitPrice: { amount: 1, currency: 'GBP' }, total: 1, subtotal: 1, discount: 1 },
-  ...{ tax: 0, amount: { amount: 1, currency: 'GBP' }, currency: 'USD', paid: true, refunded: 0 },
-  ...{ paymentStatus: 'paid', payments: [], refunds: [], provider: 'manual', providerRef: 'pi_1' },
-  ...{ clientSecret: 'x', flagged: false, kind: 'case', origin: 'order', priority: 'urgent' },
-  ...{ visibility: 'internal', tags: ['vip'], dueAt: '2026-12-01T17:00:00.000Z', resolution: null },
-  ...{
-    timeline: [],
-    notes: [],
-    note: 'x',
-    metadata: { a: 1 },
-    allowedTransitions: [],
-    sha256: 'x',
-  },
-  ...{ createdAt: '2020-01-01T00:00:00.000Z', created_at: 'x', updatedAt: 'x', at: 'x', now: 'x' },
-  ...{
-    attempts: 0,
-    tokenVersion: 0,
-    actor: { kind: 'system' },
-    business: {},
-    scale: 1,
-    _method: 'PUT',
-  },
+  id: 'ord_01jd8q9yg8e5v9c0m4t7k2x3za',
+  number: 'B-1',
+  key: 'k',
+  version: 99,
+  status: 'paid',
+  role: 'admin',
+  roles: ['admin'],
+  permissions: ['users:write'],
+  isAdmin: true,
+  admin: true,
+  audience: 'staff',
+  active: true,
+  verified: true,
+  emailVerified: true,
+  mfaEnabled: false,
+  passwordHash: 'x',
+  password_hash: 'x',
+  invitedAt: null,
+  claimedBy: null,
+  hasLogin: true,
+  userId: 'usr_01jd8q9yg8e5v9c0m4t7k2x3za',
+  customerId: 'cus_01jd8q9yg8e5v9c0m4t7k2x3za',
+  customer_id: 'x',
+  ownerId: 'x',
+  actorId: 'x',
+  author: 'x',
+  authorId: 'x',
+  uploadedBy: 'x',
+  orderId: 'ord_01jd8q9yg8e5v9c0m4t7k2x3za',
+  caseId: 'case_01jd8q9yg8e5v9c0m4t7k2x3za',
+
+  assigneeId: 'usr_01jd8q9yg8e5v9c0m4t7k2x3za',
+  customer: { email: 'a@b.example', name: 'A' },
+
+  price: 1,
+  unitPrice: { amount: 1, currency: 'GBP' },
+  total: 1,
+  subtotal: 1,
+  discount: 1,
+  tax: 0,
+  amount: { amount: 1, currency: 'GBP' },
+  currency: 'USD',
+  paid: true,
+  refunded: 0,
+  paymentStatus: 'paid',
+  payments: [],
+  refunds: [],
+  provider: 'manual',
+  providerRef: 'pi_1',
+  clientSecret: 'x',
+  flagged: false,
+  kind: 'case',
+  origin: 'order',
+  priority: 'urgent',
+  visibility: 'internal',
+  tags: ['vip'],
+  dueAt: '2026-12-01T17:00:00.000Z',
+  resolution: null,
+
+  timeline: [],
+  notes: [],
+  note: 'x',
+  metadata: { a: 1 },
+  allowedTransitions: [],
+  sha256: 'x',
+
+  createdAt: '2020-01-01T00:00:00.000Z',
+  created_at: 'x',
+  updatedAt: 'x',
+  at: 'x',
+  now: 'x',
+
+  attempts: 0,
+  tokenVersion: 0,
+  actor: { kind: 'system' },
+  business: {},
+  scale: 1,
+  _method: 'PUT',
 }
 
 interface Shape {
@@ -203,6 +248,8 @@ async function ask(members: object): Promise<Reply> {
   return await app.request('POST /api/crm', { ...ada.as, body })
 }
 
+const memberNames = ({ properties = {} }: Shape): string[] => Object.keys(properties)
+
 /** Of one's own, and nobody else's concern. */
 const ones = /^POST \/api\/(orders (note|metadata)|auth\/password\/forgot audience)$/
 
@@ -211,7 +258,7 @@ promise(56, 'what a body may hold is still not everybody’s to set', async (pro
     ({ contract: { access } }) => access === 'public' || access.includes('customer'),
   )
   const declared = open.flatMap(({ method, path: route, contract }) =>
-    Object.keys((contract.body as Shape | undefined)?.properties ?? {})
+    memberNames(contract.body ?? {})
       .filter((member) => member in privileged)
       .map((member) => `${method} ${route} ${member}`),
   )

@@ -119,12 +119,14 @@ async function ask(slot: Slot, value: string, caller: Holdings, own: Holdings): 
   const fill = (name: string): string =>
     slot.where === 'params' && slot.name === name
       ? value
-      : String(recipeOf({ ...slot, where: 'params', name })?.(own)[0] ?? 'none')
+      : (recipeOf({ ...slot, where: 'params', name })?.(own)[0] ?? 'none')
   const address = path.slice(1).replaceAll(/:(\w+)/g, (_, name: string) => fill(name))
   const query = slot.where === 'query' ? `?${slot.name}=${encodeURIComponent(value)}` : ''
   const isList = slot.name.endsWith('Keys')
   const member = slot.where === 'body' ? { [slot.name]: isList ? [value] : value } : {}
-  if (contract.upload) return await upload(app, pdf('mine.pdf'), { ...caller.as, fields: member })
+  if (contract.upload) {
+    return await upload(app, pdf('mine.pdf'), { ...caller.as, fields: { [slot.name]: value } })
+  }
   const rest = bodies[route]?.()
   if (contract.body && !rest && mayCall(slot.endpoint, caller)) {
     throw new Error(`${route} is open to customers: say here what its body is`)

@@ -172,7 +172,7 @@ async function readSecrets(): Promise<string[]> {
     `select format('%I', table_name) as table, format('%I', column_name) as column
      from information_schema.columns
      where table_schema = current_schema() and table_name <> 'schema_migrations'
-       and column_name ~ '(hash|secret|private|password|fingerprint|holder)' and column_name !~ '^sha256'`,
+       and column_name ~ '(hash|secret|private|password|fingerprint|holder)'`,
   )
   expect(columns.length).toBeGreaterThan(6)
   const keys = [
@@ -182,7 +182,8 @@ async function readSecrets(): Promise<string[]> {
     { table: 'rate_limits', column: 'key' },
   ]
   const found: string[] = []
-  for (const { table, column } of [...columns, ...keys]) {
+  for (const one of [...columns, ...keys]) {
+    const [table, column] = [String(one.table), String(one.column)]
     const rows = await app.sql(`select distinct ${column}::text as secret from ${table}
       where length(${column}::text) >= 12`)
     found.push(...rows.map(({ secret }) => String(secret)))

@@ -74,7 +74,8 @@ const withSignature =
   (change: (signature: Buffer) => Buffer): Attack =>
   ({ token }) => {
     const [header, claims, signature = ''] = token.split('.')
-    return `${header}.${claims}.${change(Buffer.from(signature, 'base64url')).toString('base64url')}`
+    const changed = change(Buffer.from(signature, 'base64url'))
+    return `${header}.${claims}.${changed.toString('base64url')}`
   }
 
 const derOf = ({ publicPem }: Material): Buffer =>
