@@ -3,24 +3,31 @@
  * seeds }`. A promise is kept while each of its tests holds, and not kept where it has none.
  */
 export function tabulate(promises, report, numbers) {
-  const tests = report.testResults.flatMap(({ assertionResults }) => assertionResults)
+  const tests = report.testResults.flatMap(testsOf)
   return promises
     .filter(([number]) => numbers.length === 0 || numbers.includes(number))
     .map(([number, text]) => {
       const name = new RegExp(`^promise ${number}: `)
-      const own = tests.filter(({ title, status }) => name.test(title) && hasRun(status))
+      const own = tests.filter(({ title }) => name.test(title))
       return { number, text, ...judge(own) }
     })
 }
 
-/** What was not chosen is listed as skipped. */
-function hasRun(status) {
+/** What was not chosen is listed as skipped, and so is what a file that failed never came to. */
+function testsOf({ status, message, assertionResults }) {
+  if (status !== 'failed') return assertionResults.filter(hasRun)
+  return assertionResults.map((test) =>
+    hasRun(test) ? test : { ...test, status: 'failed', failureMessages: [message] },
+  )
+}
+
+function hasRun({ status }) {
   return status === 'passed' || status === 'failed'
 }
 
 function judge(tests) {
   if (tests.length === 0) return { verdict: 'not kept', findings: ['no test'], seeds: [] }
-  const proofs = tests.map(({ meta }) => meta.promise).filter(Boolean)
+  const proofs = tests.map(({ meta }) => meta?.promise).filter(Boolean)
   const seeds = [...new Set(proofs.map(({ seed }) => seed).filter((seed) => seed !== null))]
   const failed = tests.filter(({ status }) => status === 'failed')
   if (failed.length > 0) {

@@ -50,14 +50,20 @@ export async function makeFolder(): Promise<string> {
   return folder
 }
 
-/** `largestFile`, in bytes: to whoever writes more of one it is a disk without room. */
+export interface Surroundings {
+  /** In bytes: to whoever writes more of one file it is a disk without room. */
+  readonly largestFile?: number
+  /** The program and its words that have to become the process, which is appended to them. */
+  readonly within?: readonly string[]
+}
+
 export function run(
   verb: string,
   environment: Environment,
   words: readonly string[] = [],
-  { largestFile }: { largestFile?: number } = {},
+  { largestFile, within = [] }: Surroundings = {},
 ): Process {
-  const command = [process.execPath, program, verb, ...words]
+  const command = [...within, process.execPath, program, verb, ...words]
   const limited = ['-c', `ulimit -f ${(largestFile ?? 0) / 1024} && exec "$@"`, 'bash', ...command]
   const [first = '', ...rest] = largestFile === undefined ? command : ['bash', ...limited]
   const child = spawn(first, rest, {
@@ -87,9 +93,12 @@ export async function runToEnd(
 }
 
 /** Until the banner is there and the server answers. */
-export async function startBureau(environment: Environment): Promise<Running> {
+export async function startBureau(
+  environment: Environment,
+  surroundings: Surroundings = {},
+): Promise<Running> {
   const startedAt = performance.now()
-  const started = run('start', { RATE_LIMIT_SCALE: '1000', ...environment })
+  const started = run('start', { RATE_LIMIT_SCALE: '1000', ...environment }, [], surroundings)
   const url = await vi.waitFor(() => {
     expect(started.child.exitCode, started.output()).toBe(null)
     const [, found] = /(?:API|serves)\s+(http:[^\s,]+?)(?:\/api|,)/.exec(started.output()) ?? []
