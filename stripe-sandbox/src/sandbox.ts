@@ -56,13 +56,7 @@ export async function startSandbox(options: SandboxOptions): Promise<Sandbox> {
   const journal =
     options.stateFile === undefined ? createMemoryJournal() : openJournal(options.stateFile)
   const store = createStore(journal)
-  const faults = createFaultTable()
-  faults.set(options.faults ?? [])
-  const chaos = createChaosTable()
-  const takeFaults: TakeFaults = (operation) => [
-    ...faults.take(operation),
-    ...chaos.take(operation),
-  ]
+  const { chaos, faults, takeFaults } = createTrouble(options)
   const webhooks = createWebhooks({ now, store, takeFaults, warn }, firstTarget(options))
   const settings = createSettings(options, () => webhooks.hasTarget())
   const idempotency = createIdempotency(store)
@@ -126,6 +120,18 @@ export async function startSandbox(options: SandboxOptions): Promise<Sandbox> {
 function firstTarget({ webhookSecrets, webhookUrl }: SandboxOptions): WebhookTarget | undefined {
   if (webhookUrl === undefined) return undefined
   return { url: webhookUrl, secrets: webhookSecrets ?? [] }
+}
+
+/** What is set one by one strikes before what chance has. */
+function createTrouble({ faults: first = [] }: SandboxOptions) {
+  const faults = createFaultTable()
+  faults.set(first)
+  const chaos = createChaosTable()
+  const takeFaults: TakeFaults = (operation) => [
+    ...faults.take(operation),
+    ...chaos.take(operation),
+  ]
+  return { chaos, faults, takeFaults }
 }
 
 /** The address is known only once the server listens. */

@@ -157,11 +157,11 @@ async function bankDecides(
   const [node] = world.nodes
   const rows = await node.sql('select intent_ref from payments where order_id = $1', [orderId])
   for (const { intent_ref: ref } of rows) {
-    if (ref === null) continue
+    if (typeof ref !== 'string') continue
     unlessRefused(() =>
       card.wants === 'time'
-        ? world.sandbox.settlePayment(String(ref))
-        : world.sandbox.finishAuthentication(String(ref), 'complete'),
+        ? world.sandbox.settlePayment(ref)
+        : world.sandbox.finishAuthentication(ref, 'complete'),
     )
   }
 }

@@ -112,7 +112,8 @@ async function endAll(world: World, stories: readonly Story[]): Promise<void> {
 
 async function countUp({ nodes, told }: World): Promise<Omit<Outcome, 'broken' | 'struck'>> {
   const [row] = await nodes[0].sql(`
-    select count(*)::int as orders, (count(*) filter (where status = 'cancelled'))::int as cancelled,
+    select count(*)::int as orders,
+      (count(*) filter (where status = 'cancelled'))::int as cancelled,
       (count(*) filter (where paid >= total))::int as paid
     from orders`)
   return {

@@ -130,9 +130,9 @@ const idleMs = 50
 
 /** The jobs of both nodes, over and over, until the work is done. */
 export async function workBeside<T>(world: World, work: Promise<T>): Promise<T> {
-  let isDone = false
+  const ended = new AbortController()
   const labour = world.nodes.map(async (node) => {
-    while (!isDone) {
+    while (!ended.signal.aborted) {
       await node.runJobs()
       await backOff(idleMs)
     }
@@ -140,7 +140,7 @@ export async function workBeside<T>(world: World, work: Promise<T>): Promise<T> 
   try {
     return await work
   } finally {
-    isDone = true
+    ended.abort()
     await Promise.all(labour)
   }
 }
