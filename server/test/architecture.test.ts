@@ -69,7 +69,7 @@ const packageOwners: Readonly<Record<string, RegExp>> = {
   typebox: /^(kernel|http|platform|modules)\//,
   ajv: /^http\/validation\.ts$/,
   'ajv-formats': /^http\/validation\.ts$/,
-  pg: /^platform\/(database|migrate|jobs|invalidation)\.ts$|^platform\/(embedded-database|backup)\//,
+  pg: /^platform\/(database|primary|migrate|jobs|invalidation)\.ts$|^platform\/(embedded-database|backup)\//,
   'pg-copy-streams': /^platform\/backup\//,
   'graphile-worker': /^platform\/(jobs|migrate)\.ts$|^app\.ts$/,
   jose: /^platform\/tokens\.ts$/,

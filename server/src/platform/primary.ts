@@ -10,7 +10,11 @@ export const readOnlyState = '25006'
  * every write for as long as the connection is kept.
  */
 export function openPrimaryPool(config: pg.PoolConfig, onError: (error: Error) => void): pg.Pool {
-  const pool = new pg.Pool({ keepAlive: true, ...config, onConnect: refuseReadOnly })
+  const pool = new pg.Pool({
+    keepAlive: true,
+    ...config,
+    verify: (client, done) => void refuseReadOnly(client).then(() => done(), done),
+  })
   const report = (error: Error): void => onError(withoutClient(error))
   // Without a listener an idle connection that breaks would end the process.
   pool.on('error', report)

@@ -56,8 +56,13 @@ export async function startPair(): Promise<Pair> {
     }
     await query(primary.superuserUrl, 'create database bureau owner bureau_owner')
     await runProgram('pg_basebackup', [
-      ...['-D', standby.data, '-R', '--checkpoint=fast', '--no-sync'],
-      ...['-d', replicationFrom(primary)],
+      '-D',
+      standby.data,
+      '-R',
+      '--checkpoint=fast',
+      '--no-sync',
+      '-d',
+      replicationFrom(primary),
     ])
     await standby.start()
     await requireStandby(primary)
@@ -95,8 +100,12 @@ export async function promote(standby: DatabaseServer): Promise<void> {
 export async function rewind(old: DatabaseServer, primary: DatabaseServer): Promise<void> {
   await query(primary.superuserUrl, 'checkpoint')
   await runProgram('pg_rewind', [
-    ...['--target-pgdata', old.data, '--source-server', replicationFrom(primary)],
-    ...['--write-recovery-conf', '--no-sync'],
+    '--target-pgdata',
+    old.data,
+    '--source-server',
+    replicationFrom(primary),
+    '--write-recovery-conf',
+    '--no-sync',
   ])
   await old.start()
 }

@@ -242,9 +242,9 @@ interface Refusal {
 
 function startBuyers(count: number): Load {
   const refused: Refusal[] = []
-  let isStopped = false
+  const state = { isStopped: false }
   const buy = async (): Promise<void> => {
-    while (!isStopped) {
+    while (!state.isStopped) {
       const key = randomBytes(12).toString('hex')
       const id = await eventually(
         async () => {
@@ -260,7 +260,7 @@ function startBuyers(count: number): Load {
   }
   const buyers = Promise.all(Array.from({ length: count }, buy))
   const stop = async (): Promise<void> => {
-    isStopped = true
+    state.isStopped = true
     await buyers
   }
   return { refused, stop }

@@ -51,9 +51,9 @@ promise(
     const answered = new Map<string, string>()
     const refused: unknown[] = []
     let cutOff = 0
-    let isStopped = false
+    const state = { isStopped: false }
     const buy = async (): Promise<void> => {
-      while (!isStopped) {
+      while (!state.isStopped) {
         const key = randomBytes(12).toString('hex')
         const items = [{ serviceId, quantity: 1 }]
         const body = { items, customer: { email: `${key}@example.com`, name: key } }
@@ -91,7 +91,7 @@ promise(
       edge.turnTo(staying.url, fresh.url)
     }
     await untilMore(30)
-    isStopped = true
+    state.isStopped = true
     await buyers
     expect(slowestMs).toBeLessThan(stopWithinMs)
     expect(refused).toEqual([])
