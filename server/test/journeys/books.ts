@@ -38,7 +38,9 @@ export async function booksAgree(app: Books): Promise<void> {
 }
 
 /** Ours and the provider's. */
-type Books = Pick<TestApp, 'sandbox' | 'sql'>
+interface Books extends Pick<TestApp, 'sql'> {
+  readonly sandbox: Pick<TestApp['sandbox'], 'audit'>
+}
 
 interface LedgerRow {
   readonly provider: string
