@@ -4,7 +4,7 @@ import type { IncomingMessage } from 'node:http'
 const bodyWithinMs = 30_000
 /** What is still taken of a body after its request was refused, so that the client hears why. */
 const lingerMs = 3000
-const lingerBytes = 1024 * 1024
+const lingerBytes = 512 * 1024
 
 export function hasBody({ headers }: IncomingMessage): boolean {
   const length = headers['content-length']

@@ -78,7 +78,7 @@ export async function receiveForm(
     throw unavailable({ retryAfterSeconds: 5, facts: { reason: 'too many uploads at once' } })
   }
   openForms += 1
-  const watch = watchPace(request, pace)
+  const watch = watchForm(request, { pace, maxBytes })
   try {
     const { fields, upload } = await readForm(request, { ctx, signal: watch.signal })
     request.body = fields
@@ -229,9 +229,24 @@ interface Watch {
   stop(): void
 }
 
-/** Aborts when a window brought too little, or when the whole takes too long. */
-function watchPace({ raw }: FastifyRequest, pace: UploadPace): Watch {
+/**
+ * Aborts when a window brought too little, when the whole takes too long, or when what stands
+ * around the file goes on and on, of which the parser has no bound.
+ */
+function watchForm(
+  { raw }: FastifyRequest,
+  { pace, maxBytes }: { pace: UploadPace; maxBytes: number },
+): Watch {
   const abort = new AbortController()
+  let taken = 0
+  const count = (chunk: Buffer): void => {
+    taken += chunk.length
+    if (taken <= maxBytes + maxFormOverhead) return
+    raw.unpipe()
+    raw.pause()
+    abort.abort(tooLarge(maxBytes))
+  }
+  raw.on('data', count)
   const { socket } = raw
   const giveUp = (): void => abort.abort(requestTimeout())
   let before = socket.bytesRead
@@ -245,6 +260,7 @@ function watchPace({ raw }: FastifyRequest, pace: UploadPace): Watch {
   return {
     signal: abort.signal,
     stop: () => {
+      raw.off('data', count)
       clearInterval(windows)
       clearTimeout(total)
     },

@@ -8,10 +8,22 @@ export function hasToken(headers: IncomingHttpHeaders): boolean {
   return headers.authorization !== undefined || headers['x-order-token'] !== undefined
 }
 
-/** Two Host headers, or two tokens at once, could mean different things to different readers. */
-export function findAmbiguity({ rawHeaders }: IncomingMessage): AppError | undefined {
-  if (count(rawHeaders, 'host') > 1) {
-    return malformedRequest({ detail: 'There are two Host headers.' })
+/** Connections that sent something ambiguous: what follows on them is not believed either. */
+const refused = new WeakMap<IncomingMessage['socket'], AppError>()
+
+/** What could mean different things to different readers, and whatever comes behind it. */
+export function findAmbiguity(request: IncomingMessage): AppError | undefined {
+  const ambiguity = refused.get(request.socket) ?? ambiguityOf(request)
+  if (ambiguity) refused.set(request.socket, ambiguity)
+  return ambiguity
+}
+
+/** No Host header or two of them, or two tokens at once. */
+function ambiguityOf({ rawHeaders, httpVersion }: IncomingMessage): AppError | undefined {
+  const hosts = count(rawHeaders, 'host')
+  if (hosts > 1) return malformedRequest({ detail: 'There are two Host headers.' })
+  if (hosts === 0 && httpVersion === '1.1') {
+    return malformedRequest({ detail: 'There is no Host header.' })
   }
   const logins = count(rawHeaders, 'authorization')
   if (logins > 1) return malformedRequest({ detail: 'There are two Authorization headers.' })

@@ -92,7 +92,10 @@ export async function serve(options: ServeOptions): Promise<FastifyInstance> {
   readBodies(app)
   app.addHook('onRequest', (request, reply, done) => {
     const ambiguity = findAmbiguity(request.raw)
-    if (ambiguity) return done(limitRefused(limits, { request, reply }) ?? ambiguity)
+    if (ambiguity) {
+      reply.header('Connection', 'close')
+      return done(limitRefused(limits, { request, reply }) ?? ambiguity)
+    }
     if (hasBody(request.raw) && !request.routeOptions.config.isForm) cutSlowBody(request.raw)
     done()
   })
@@ -150,7 +153,8 @@ function createFastify(options: ServeOptions): FastifyInstance {
     clientErrorHandler: (error, socket) =>
       answerUnreadable(error, { socket, id: newId('req', clock()) }),
     // Node looks for slow clients only every 30 s unless told otherwise.
-    http: { connectionsCheckingInterval: 2000, headersTimeout: 20_000 },
+    // A request without a Host header is refused with a problem document, by us.
+    http: { connectionsCheckingInterval: 2000, headersTimeout: 20_000, requireHostHeader: false },
   }) as unknown as FastifyInstance
 }
 
