@@ -119,7 +119,7 @@ const huge: readonly (readonly [string, string])[] = [
   [`${deep} arrays in each other`, '['.repeat(deep) + ']'.repeat(deep)],
   [`${deep} arrays that never end`, '['.repeat(deep)],
   [`${deep} objects in each other`, '{"a":'.repeat(deep) + '1' + '}'.repeat(deep)],
-  [`${deep} arrays below a member`, `{"metadata":${'['.repeat(deep)}${']'.repeat(deep)}}`],
+  [`${deep} arrays below a member`, `{"metadata":{"a":${'['.repeat(deep)}${']'.repeat(deep)}}}`],
   [`${many} keys`, `{${Array.from({ length: many }, (_, at) => `"${at}":1`).join()}}`],
   [`${many} equal keys`, `{${'"a":1,'.repeat(many)}"a":1}`],
   [`${many} keys below a member`, `{"metadata":{${'"a":1,'.repeat(many)}"a":1}}`],
