@@ -121,7 +121,8 @@ promise(
       const events = Array.from({ length: 1000 }, (_, nth) =>
         eventAbout({ id: `pi_${nth}`, object: 'payment_intent' }),
       )
-      const left = [...events]
+      // The first one after a start waits until the provider's package is loaded, and is no load.
+      const left = events.slice(0, 1)
       const tookMs: number[] = []
       const sendAll = async (): Promise<void> => {
         for (let body = left.pop(); body !== undefined; body = left.pop()) {
@@ -136,6 +137,9 @@ promise(
           expect(reply.status).toBe(200)
         }
       }
+      await sendAll()
+      const firstMs = Math.round(tookMs.splice(0)[0] ?? Number.NaN)
+      left.push(...events.slice(1))
       const connections = 32
       await Promise.all(Array.from({ length: connections }, sendAll))
       const [stored] = await query(
@@ -148,7 +152,8 @@ promise(
       expect(p99).toBeLessThan(1000)
       proof.measured(
         `${events.length} events over ${connections} connections, 0 worked out: p50 ` +
-          `${Math.round(present(sorted[sorted.length / 2], 'p50'))} ms, p99 ${Math.round(p99)} ms`,
+          `${Math.round(present(sorted[Math.floor(sorted.length / 2)], 'p50'))} ms, p99 ${Math.round(p99)} ms, ` +
+          `the first after the start ${firstMs} ms`,
       )
     } finally {
       await cleanUp()
