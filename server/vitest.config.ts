@@ -9,7 +9,7 @@ export default defineConfig({
     globalSetup: ['test/support/global-setup.ts'],
     include: ['src/**/*.test.ts', 'test/**/*.test.ts'],
     // These need more than Node, or minutes: `test:components` and `trust` run them.
-    exclude: ['test/components/**', 'test/trust/long/**'],
+    exclude: ['test/components/**', 'test/trust/**/!(register|surfaces).test.ts'],
     testTimeout: 30_000,
     hookTimeout: 30_000,
   },

@@ -72,6 +72,10 @@ function readSort(text: string, sorts: readonly string[]): Sort {
 
 function signCursor(secrets: Secrets, content: CursorContent): string {
   const text = Buffer.from(JSON.stringify(content)).toString('base64url')
+  return withSignature(secrets, text)
+}
+
+function withSignature(secrets: Secrets, text: string): string {
   return `${text}.${secrets.sign('cursor', text).slice(0, signatureLength)}`
 }
 
@@ -83,8 +87,8 @@ function readCursor(
   cursor: string,
   expected: { s: string; f: string },
 ): Position {
-  const [text = '', signature = ''] = cursor.split('.')
-  if (secrets.sign('cursor', text).slice(0, signatureLength) !== signature) throw invalidCursor()
+  const text = cursor.slice(0, -signatureLength - 1)
+  if (cursor !== withSignature(secrets, text)) throw invalidCursor()
   // The signature proves that this process family wrote the text.
   const content = JSON.parse(Buffer.from(text, 'base64url').toString()) as CursorContent
   if (content.s !== expected.s || content.f !== expected.f) {

@@ -59,7 +59,7 @@ const acts: readonly (readonly [number, Act])[] = [
 export function startMixedLoad(stage: Stage, clients: number, random: () => number): MixedLoad {
   const complaints: string[] = []
   let answered = 0
-  let isOver = false
+  const over = new AbortController()
   const act = async (): Promise<void> => {
     const chosen = chooseAct(random() * 100)
     const { status, body } = await chosen(stage, random)
@@ -67,13 +67,14 @@ export function startMixedLoad(stage: Stage, clients: number, random: () => numb
     if (status >= 500) complaints.push(`${status} ${JSON.stringify(body)}`)
   }
   const running = Array.from({ length: clients }, async () => {
-    while (!isOver) await act().catch((error: unknown) => complaints.push(String(error)))
+    while (!over.signal.aborted)
+      await act().catch((error: unknown) => complaints.push(String(error)))
   })
   return {
     count: () => answered,
     complaints,
     stop: async () => {
-      isOver = true
+      over.abort()
       await Promise.all(running)
     },
   }

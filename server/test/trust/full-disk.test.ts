@@ -18,7 +18,7 @@ const fullTables = ['orders', 'events', 'payments'] as const
 promise(36, 'a full disk of the database is 503, and nothing is half there', async (proof) => {
   const { app } = shop
   await app.sql(`create function refuse_for_want_of_room() returns trigger language plpgsql as
-    $$ begin raise exception 'could not extend file: No space left' using errcode = '53100'; end $$`)
+    $$ begin raise exception 'No space left' using errcode = '53100'; end $$`)
   for (const table of fullTables) {
     const key = `twenty-characters-and-more-${table}`
     await app.sql(`create trigger full_disk before insert on ${table}

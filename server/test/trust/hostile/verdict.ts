@@ -40,18 +40,18 @@ function complaintsAboutProblem(headers: RawReply['headers'], body: string): str
   if (type !== 'application/problem+json') return [`a refusal of type ${type}`]
   // To HEAD there is no body.
   if (body === '') return []
-  const { code, status, stack, instance, errors, ...words } = JSON.parse(body) as {
+  const { code, stack, errors, title, detail } = JSON.parse(body) as {
     readonly code: string
-    readonly status: number
     readonly stack?: string
-    readonly instance: string
+    readonly title: string
+    readonly detail?: string
     readonly errors?: readonly { readonly message: string }[]
   }
   const complaints: string[] = []
   if (!codes.has(code)) complaints.push(`the unknown code ${code}`)
   if (stack !== undefined) complaints.push('a stack')
   // The address and the names of members are the client's own words.
-  const told = JSON.stringify([words, errors?.map(({ message }) => message)])
+  const told = JSON.stringify([title, detail, errors?.map(({ message }) => message)])
   for (const inside of insides)
     if (inside.test(told)) complaints.push(`tells of its inside: ${told}`)
   return complaints

@@ -24,7 +24,7 @@ import {
 import { openWire, type Wire } from '../../support/wire.ts'
 import { promise, type Proof } from '../promise.ts'
 
-const rounds = { app: 6, database: 4, both: 3 }
+const rounds = { app: 50, database: 30, both: 20 }
 const minuteMs = 60_000
 
 /** One business on its embedded PostgreSQL, whose card payments outlive all that is killed. */
