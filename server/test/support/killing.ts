@@ -5,7 +5,9 @@ import { readPostmasterPid } from './process.ts'
 
 /** Ends a process like a power cut, in the middle of whatever it does. */
 export function kill(pid: number | undefined): void {
-  if (pid === undefined || !Number.isInteger(pid)) throw new Error('there is nothing to kill')
+  // 0 and what is below it stand for whole groups of processes.
+  if (pid === undefined || !Number.isInteger(pid) || pid <= 1)
+    throw new Error('there is nothing to kill')
   process.kill(pid, 'SIGKILL')
 }
 

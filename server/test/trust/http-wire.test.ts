@@ -42,7 +42,9 @@ async function pour(head: string, chunk: Buffer): Promise<Poured> {
     socket.on('error', () => undefined)
     socket.on('close', resolve)
     socket.setTimeout(20_000, () => {
-      reject(new Error(`the server neither reads nor ends it: ${Buffer.concat(received)}`))
+      reject(
+        new Error(`the server neither reads nor ends it: ${Buffer.concat(received).toString()}`),
+      )
       socket.destroy()
     })
     socket.write(head)

@@ -130,7 +130,9 @@ async function provesInstant(proof: Proof): Promise<void> {
   )
   expect(perOrder.filter((one, index) => perOrder.indexOf(one) !== index)).toEqual([])
   const received = perOrder.filter((one) => one.includes('Payment received'))
-  expect(received.length).toBe(ids.size - underWay.length + 1)
+  // What was being paid at the instant may have been settled since, and told its buyer.
+  expect(received.length).toBeGreaterThanOrEqual(ids.size - underWay.length + 1)
+  expect(received.length).toBeLessThanOrEqual(ids.size + 1)
   proof.measured(`${perOrder.length} mails that waited went out once each`)
   await mails.close()
   await sandbox.close()

@@ -58,9 +58,12 @@ beforeEach(async () => {
 afterEach(() => load.stop(), startTimeoutMs)
 
 afterAll(async () => {
+  const { exitCode } = bureau.child
+  const lastWords = bureau.output().slice(-3000)
   await cleanUp()
   await way.close()
   await pair.close()
+  expect(exitCode, lastWords).toBeNull()
 }, startTimeoutMs)
 
 promise(
