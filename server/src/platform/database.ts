@@ -43,7 +43,7 @@ export interface DatabaseOptions {
 }
 
 /** A server that is there takes a connection, and gives one free, sooner than this. */
-const maxConnectMs = 5000
+const maxConnectMs = 8000
 /** So much later than the server's own word: that one leaves the connection usable. */
 const answerGraceMs = 500
 

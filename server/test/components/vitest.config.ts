@@ -13,7 +13,7 @@ export default defineConfig({
       'test/{migrations,schema,sql}.test.ts',
       'src/modules/{checkout,crm,documents,identity,orders}/**/*.test.ts',
     ],
-    testTimeout: 30_000,
-    hookTimeout: 30_000,
+    testTimeout: 60_000,
+    hookTimeout: 60_000,
   },
 })
