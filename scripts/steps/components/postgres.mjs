@@ -1,6 +1,7 @@
 import { spawn } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { join } from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
 import { Failure } from '../failure.mjs'
 import {
   accountOf,
@@ -55,12 +56,25 @@ export async function startCluster({ postgresql }, folder) {
   return { port, passwords, roles, stop }
 }
 
+const START_TIMEOUT_MS = 30_000
+const POLL_MS = 50
+
 async function makeRoles(psql, url, passwords) {
   const statements = ['bureau_owner', 'bureau_server'].map(
     (role) => `create role ${role} login password '${passwords[role]}';`,
   )
   const args = ['--no-psqlrc', '--quiet', '--set', 'ON_ERROR_STOP=1', '--dbname', url]
-  await finish(psql, args, { input: statements.join('\n') })
+  const giveUpAt = performance.now() + START_TIMEOUT_MS
+  for (;;) {
+    try {
+      return await finish(psql, args, { input: statements.join('\n') })
+    } catch (error) {
+      // Its port answers before it lets anybody in.
+      const isStarting = /the database system is starting up/.test(error.message)
+      if (!isStarting || performance.now() > giveUpAt) throw error
+      await delay(POLL_MS)
+    }
+  }
 }
 
 /** Without a character that a URL, a list of users or SQL would have to quote. */
