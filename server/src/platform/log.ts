@@ -86,24 +86,47 @@ const secretTexts = new RegExp(
 /** Every secret text holds one of these: a line without them, as most are, is told quickly. */
 const secretHints = ['eyJ', 'k_live_', 'k_test_', 'whsec_', '_secret_', 'earer', '://'] as const
 
-/** 13 to 19 digits, as people write card numbers. */
-const cardNumbers = /(?<![\w.-])\d(?:[ -]?\d){12,18}(?![\w-])/g
+/** Digits in groups, as people write card numbers: at least as many as the shortest has. */
+const digitRuns = /(?<![\w.-])\d(?:[ -]?\d){12,}(?![\w-])/g
 
 /** The text with what looks like a secret or a card number taken out; a JSON line stays one. */
 export function withoutSecrets(text: string): string {
   const withoutTexts = secretHints.some((hint) => text.includes(hint))
     ? text.replaceAll(secretTexts, redacted)
     : text
-  return withoutTexts.replaceAll(cardNumbers, (digits: string, offset: number, whole: string) => {
-    if (!isCardNumber(digits)) return digits
+  return withoutTexts.replaceAll(digitRuns, (run: string, offset: number, whole: string) => {
     // A bare number in JSON must stay a number.
-    return /[:[,]/.test(whole[offset - 1] ?? '') ? '9'.repeat(digits.length) : redacted
+    const isBare = /[:[,]/.test(whole[offset - 1] ?? '')
+    return withoutCardNumbers(run, (digits) => (isBare ? '9'.repeat(digits.length) : redacted))
   })
+}
+
+/** A run may hold more than a card's number: any groups in a row, 13 to 19 digits, may be one. */
+function withoutCardNumbers(run: string, replace: (digits: string) => string): string {
+  const groups = run.split(/(?<=[ -])/)
+  const kept: string[] = []
+  for (let first = 0; first < groups.length; ) {
+    const length = countCardGroups(groups, first)
+    const digits = groups.slice(first, first + Math.max(length, 1)).join('')
+    kept.push(length === 0 ? digits : replace(digits))
+    first += Math.max(length, 1)
+  }
+  return kept.join('')
+}
+
+/** How many groups from this one on are a card's number; 0 where none are. */
+function countCardGroups(groups: readonly string[], first: number): number {
+  let digits = ''
+  for (let next = first; next < groups.length && digits.length <= 19; next += 1) {
+    digits += groups[next]?.replace(/\D/, '') ?? ''
+    if (digits.length >= 13 && digits.length <= 19 && isCardNumber(digits)) return next + 1 - first
+  }
+  return 0
 }
 
 /** Luhn's check digit (ISO/IEC 7812-1). */
 function isCardNumber(text: string): boolean {
-  const digits = Array.from(text.replaceAll(/\D/g, ''), Number).toReversed()
+  const digits = Array.from(text, Number).toReversed()
   const sum = digits.reduce((total, digit, index) => {
     const weighed = index % 2 === 0 ? digit : digit * 2
     return total + (weighed > 9 ? weighed - 9 : weighed)

@@ -61,6 +61,9 @@ promise(1, '100 times POST /api/checkout/process with one key charge once', asyn
   proof.measured(`100 purchases at once: 1 order, 1 intent, 1 charge, ${given} equal answers`)
 })
 
+/** What is refused before its key is looked at: numbers that would be rounded, a prototype. */
+const isMalformed = /\d{16}|\de\+|__proto__/
+
 promise(2, 'another body under the same key is refused and does nothing', async (proof) => {
   const { token, customerId } = await app.asCustomer('bob')
   const first = { items: basket(1), note: 'as I said', metadata: { from: 'the form' } }
@@ -73,9 +76,9 @@ promise(2, 'another body under the same key is refused and does nothing', async 
       {
         items: fc.integer({ min: 1, max: 1000 }).map(basket),
         note: fc.string({ unit: 'grapheme-ascii', maxLength: 20 }),
-        metadata: fc.dictionary(fc.string({ unit: 'grapheme-ascii' }), fc.jsonValue(), {
-          maxKeys: 5,
-        }),
+        metadata: fc
+          .dictionary(fc.string({ unit: 'grapheme-ascii' }), fc.jsonValue(), { maxKeys: 5 })
+          .filter((metadata) => !isMalformed.test(JSON.stringify(metadata))),
       },
       { requiredKeys: ['items'] },
     )
