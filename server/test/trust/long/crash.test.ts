@@ -142,7 +142,10 @@ async function untilBought({ bought }: Buyers): Promise<void> {
 async function killBureau(proof: Proof, buyers: Buyers, round: number): Promise<void> {
   await untilBought(buyers)
   if (round % 3 === 2) {
-    await wire.breakAt({ of: 'far', at: '"status": "succeeded"', fate: 'lost' })
+    let isBroken = false
+    const place = { of: 'far', at: '"status":"succeeded"', fate: 'lost' } as const
+    void wire.breakAt(place).then(() => (isBroken = true))
+    await eventually(() => expect(isBroken).toBe(true), { withinMs: minuteMs })
   } else await anInstant(() => proof.random(), 300)
   kill(bureau.child.pid)
   await bureau.ended

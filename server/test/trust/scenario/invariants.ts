@@ -76,7 +76,9 @@ async function findUnpaid({ nodes, told }: World, stories: readonly Story[]): Pr
   const payers = stories.filter(meansToPay)
   const ids = payers.flatMap(({ nth }) => told.orders.get(nth)?.orderId ?? [])
   const rows = await nodes[0].sql(
-    'select id, status, payment_status from orders where id = any($1) and confirmed_at is null',
+    `select id, status, payment_status,
+       (select json_agg(payments) from payments where order_id = orders.id) as payments
+     from orders where id = any($1) and confirmed_at is null`,
     [ids],
   )
   return rows.map((row) => `its payer insisted, but it is not paid: ${JSON.stringify(row)}`)

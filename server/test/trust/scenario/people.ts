@@ -19,7 +19,7 @@ export async function live(world: World, story: Story): Promise<void> {
 }
 
 /** The payer comes back on a quiet day, and pays what is not paid yet. */
-export async function comeBack(world: World, story: Story): Promise<void> {
+export async function comeBack(world: World, story: Story, visit: number): Promise<void> {
   const order = world.told.orders.get(story.nth) ?? (await begin(world, story))
   if (!order) return void world.told.complaints.push(`story ${story.nth} never got its order`)
   if (!meansToPay(story)) return
@@ -27,7 +27,7 @@ export async function comeBack(world: World, story: Story): Promise<void> {
   if (status !== 'pending') return
   await insist(world, 'POST /api/checkout/process', {
     ...(await credentialsOf(world, order)),
-    headers: { 'idempotency-key': keyOf(story, 'come back') },
+    headers: { 'idempotency-key': keyOf(story, `come back ${visit}`) },
     body: { orderId: order.orderId, paymentMethod: 'pm_card_visa' },
   })
   await confirm(world, order)

@@ -93,21 +93,30 @@ async function heal(world: World): Promise<Broken[]> {
   return late
 }
 
+/** Who had no answer at all begins on the first visit, perhaps with a debit that bounces. */
+const visits = 2
+
 /** Banks decide, the payers come back, and a day later what nobody paid is cancelled. */
 async function endAll(world: World, stories: readonly Story[]): Promise<void> {
-  while ((await banksDecide(world)) > 0) {
+  for (let visit = 1; visit <= visits; visit += 1) {
+    await letBanksDecide(world)
+    await workBeside(world, Promise.all(stories.map((story) => comeBack(world, story, visit))))
     await untilQuiet(world)
-    advance(world, 4 * minuteMs)
-    await tick(world, ...eachMinute)
   }
-  await workBeside(world, Promise.all(stories.map((story) => comeBack(world, story))))
-  await untilQuiet(world)
   advance(world, 25 * hourMs)
   await tick(world, 'expire-orders', 'expire-orders')
   await untilQuiet(world)
   advance(world, 10 * minuteMs)
   await tick(world, ...eachMinute, 'reconcile-whole-ledger')
   await untilQuiet(world)
+}
+
+async function letBanksDecide(world: World): Promise<void> {
+  while ((await banksDecide(world)) > 0) {
+    await untilQuiet(world)
+    advance(world, 4 * minuteMs)
+    await tick(world, ...eachMinute)
+  }
 }
 
 async function countUp({ nodes, told }: World): Promise<Omit<Outcome, 'broken' | 'struck'>> {

@@ -170,6 +170,8 @@ export async function untilQuiet(world: World): Promise<void> {
       await sandbox.webhooksSettled()
       await letFailedJobsTry(world)
       await Promise.all(nodes.map((node) => node.runJobs()))
+      // What the jobs made the provider do, it announces.
+      await sandbox.webhooksSettled()
       const open = await countOpen(world)
       if (open > 0) throw new Error(`${open} things are still to be done`)
     },
