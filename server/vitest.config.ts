@@ -9,7 +9,7 @@ export default defineConfig({
     globalSetup: ['test/support/global-setup.ts'],
     include: ['src/**/*.test.ts', 'test/**/*.test.ts'],
     // These need more than Node, or minutes: `test:components` and `trust` run them.
-    exclude: ['test/components/**', 'test/trust/**/!(register|surfaces).test.ts'],
+    exclude: ['test/components/**', 'test/trust/long/**'],
     testTimeout: 60_000,
     hookTimeout: 60_000,
   },

@@ -129,7 +129,10 @@ promise(
     const begunAt = performance.now()
     const first = await buy()
     const tookMs = performance.now() - begunAt
-    expect([first.status, first.headers.get('retry-after')]).toEqual([503, '1'])
+    expect([first.status, first.headers.get('retry-after')]).toEqual([
+      503,
+      expect.stringMatching(/^[1-5]$/),
+    ])
     expect(tookMs).toBeLessThan(deadlineMs + 3000)
     toProvider.mend()
     const mendedAt = performance.now()
@@ -157,7 +160,8 @@ promise(
   '2000 clients at once, and 1000 that hang up, leave the pool at rest',
   async (proof) => {
     const { url } = bureau
-    toDatabase.slow(20)
+    // A request of several statements waits in the queue for each.
+    toDatabase.slow(5)
     const seen = await Promise.all(Array.from({ length: 2000 }, (_, index) => askOnce(url, index)))
     const answered = seen.filter(({ status }) => status === 200 || status === 201).length
     const refused = seen.filter(({ status, retryAfter }) => status === 503 && retryAfter !== null)
