@@ -14,9 +14,6 @@ export function sendsFile({ reply }: Pick<AnyContract, 'reply'>): boolean {
   return reply === FileBytes
 }
 
-/** Whoever takes nothing of a file for so long has gone. */
-const stalledAfterMs = 60_000
-
 /** A file is for keeping, not for showing: no browser shall run or guess at what people upload. */
 const fileHeaders = {
   'Content-Security-Policy': "sandbox; default-src 'none'; frame-ancestors 'none'",
@@ -52,7 +49,6 @@ export async function sendFile(
     'Content-Disposition': attachmentNamed(file.filename),
     ...(range ? { 'Content-Range': `bytes ${start}-${end}/${file.size}` } : {}),
   })
-  reply.raw.setTimeout(stalledAfterMs, () => reply.raw.destroy())
   return await reply.send(bytes)
 }
 

@@ -9,7 +9,7 @@ import {
   unsupportedMediaType,
 } from '../kernel/errors.ts'
 import type { InputCode } from '../kernel/input-codes.ts'
-import type { AppContext } from '../platform/context.ts'
+import { actorKeyOf, type AppContext } from '../platform/context.ts'
 import { tooLarge, type Upload } from '../platform/files.ts'
 import type { UploadContract } from './endpoint.ts'
 import { isStorableText } from './json-body.ts'
@@ -43,7 +43,9 @@ export const transferTimeoutMs = defaultPace.totalMs + 60_000
 
 /** More at once in one process would only fill disk and sockets with what is not finished. */
 const maxOpenForms = 64
-let openForms = 0
+/** One account that is slow with all of them must not take everybody's place. */
+const maxOpenFormsOfOne = 16
+const openForms: string[] = []
 
 /** Boundaries, names and fields around the file. */
 const maxFormOverhead = 64 * 1024
@@ -74,10 +76,9 @@ export async function receiveForm(
   const { maxBytes } = ctx.business.uploads
   const length = Number(request.headers['content-length'] ?? 0)
   if (length > maxBytes + maxFormOverhead) throw tooLarge(maxBytes)
-  if (openForms >= maxOpenForms) {
-    throw unavailable({ retryAfterSeconds: 5, facts: { reason: 'too many uploads at once' } })
-  }
-  openForms += 1
+  const leavePlace = takePlace(actorKeyOf(ctx.actor))
+  // A form has a pace of its own, and is at rest while its file goes to our disk.
+  request.raw.socket.setTimeout(0)
   const watch = watchForm(request, { pace, maxBytes })
   try {
     const { fields, upload } = await readForm(request, { ctx, signal: watch.signal })
@@ -87,8 +88,18 @@ export async function receiveForm(
     throw watch.signal.aborted ? watch.signal.reason : error
   } finally {
     watch.stop()
-    openForms -= 1
+    leavePlace()
   }
+}
+
+/** Throws 503 where there are too many forms on their way; gives the function that makes room. */
+function takePlace(account: string): () => void {
+  const ofOne = openForms.filter((one) => one === account).length
+  if (openForms.length >= maxOpenForms || ofOne >= maxOpenFormsOfOne) {
+    throw unavailable({ retryAfterSeconds: 5, facts: { reason: 'too many uploads at once' } })
+  }
+  openForms.push(account)
+  return () => void openForms.splice(openForms.indexOf(account), 1)
 }
 
 /** A form with one file: its fields are still the client's word. */

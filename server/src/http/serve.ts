@@ -12,6 +12,7 @@ import { authenticate, authorize, takesMetricsToken, type Authenticator } from '
 import { answerFirst } from './answer-first.ts'
 import { cutSlowBody, hasBody } from './body-guard.ts'
 import { compileEndpoint, type ServedEndpoint } from './compile.ts'
+import { endLongRests, restsForMs, stalledAfterMs } from './connections.ts'
 import { sendsFile } from './download.ts'
 import type { Endpoint } from './endpoint.ts'
 import { answerFailure, answerFailures, answerUnreadable } from './failures.ts'
@@ -103,6 +104,7 @@ export async function serve(options: ServeOptions): Promise<FastifyInstance> {
   await mountEndpoints(app, options)
   mountRefusedMethods(app, endpoints)
   answerFirst(app.server, options)
+  endLongRests(app.server)
   return app
 }
 
@@ -138,7 +140,8 @@ function createFastify(options: ServeOptions): FastifyInstance {
     handlerTimeout: settings.requestTimeoutMs,
     // Of a request with a file in it; other bodies have much less (body-guard.ts).
     requestTimeout: transferTimeoutMs,
-    keepAliveTimeout: 72_000,
+    connectionTimeout: stalledAfterMs,
+    keepAliveTimeout: restsForMs,
     forceCloseConnections: 'idle',
     // What still comes by an open connection while the process stops is answered like any other.
     return503OnClosing: false,
