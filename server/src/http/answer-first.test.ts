@@ -100,6 +100,7 @@ describe('an answer before the framework is the framework’s own', () => {
       get(`${host}${close}Content-Length: 5\r\nTransfer-Encoding: chunked\r\n`) + '0\r\n\r\n',
     ],
     ['that expects to go on', get(`${host}${close}Expect: 100-continue\r\n`)],
+    ['that expects what nobody knows', get(`${host}${close}Expect: 200-ok\r\n`)],
     ['that would rather change', get(`${host}Connection: upgrade, close\r\nUpgrade: h2c\r\n`)],
     ['for the head', get(host + close).replace('GET', 'HEAD')],
     ['of another method', get(host + close).replace('GET', 'DELETE')],

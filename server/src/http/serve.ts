@@ -104,6 +104,8 @@ export async function serve(options: ServeOptions): Promise<FastifyInstance> {
   await mountEndpoints(app, options)
   mountRefusedMethods(app, endpoints)
   answerFirst(app.server, options)
+  // RFC 9110, 10.1.1: an expectation that nobody knows may be ignored. Node's own 417 has no body.
+  app.server.on('checkExpectation', (...exchange) => app.server.emit('request', ...exchange))
   endLongRests(app.server)
   return app
 }
