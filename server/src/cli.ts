@@ -3,7 +3,6 @@ import path from 'node:path'
 import { ConfigError, readConfig, type Config } from './config.ts'
 import { printBanner } from './demo/banner.ts'
 import { prepareBusiness } from './demo/prepare-business.ts'
-import { seedBusiness } from './demo/seed-business.ts'
 import { describeApi } from './http/openapi.ts'
 import {
   documentsDirectory,
@@ -21,12 +20,13 @@ import { backUp, describeBackup } from './verbs/backup.ts'
 import { examine } from './verbs/doctor.ts'
 import { eraseDatabase } from './verbs/erase-database.ts'
 import { restore } from './verbs/restore.ts'
+import { seed } from './verbs/seed.ts'
 
 /** The operator's verbs. The first word on the command line names one; `start` when absent. */
 const verbs: Readonly<Record<string, Verb>> = {
   start: { says: 'start Bureau', run: start },
   migrate: { says: 'bring the database to the newest schema, and stop', run: migrateOnly },
-  seed: { says: 'fill an empty business with the demo, and stop', run: seed },
+  seed: { says: 'fill an empty business with the demo, and stop: seed --size s|m|l|xl', run: fill },
   doctor: { says: 'look at all that Bureau stands on, and say what to do', run: doctor },
   backup: { says: 'copy all of the business into a new folder within ./backups', run: backup },
   restore: { says: 'bring a backup into an empty business: restore <its folder>', run: bringBack },
@@ -93,22 +93,8 @@ async function migrateOnly(config: Config): Promise<void> {
   await database.stop()
 }
 
-async function seed(config: Config): Promise<void> {
-  if (takesRealMoney(config)) {
-    throw new Refusal('The demo does not go beside a live STRIPE_SECRET_KEY.')
-  }
-  const opened = await openProcess({ ...config, payments: 'off' }, tellProgress)
-  try {
-    const seeded = await seedBusiness(opened.systemContext('seed'))
-    if (!seeded) throw new Refusal('The business is not empty: the demo goes into an empty one.')
-    console.log('The demo business is there. The next start with DEMO=true tells its logins.')
-  } finally {
-    await opened.stop()
-  }
-}
-
-function takesRealMoney({ stripeSecretKey = '' }: Config): boolean {
-  return /^(sk|rk)_live_/.test(stripeSecretKey)
+async function fill(config: Config, words: readonly string[]): Promise<void> {
+  await seed(config, words, { line: tellProgress, share: createBar(process.stdout) })
 }
 
 async function reset(config: Config, words: readonly string[]): Promise<void> {
@@ -149,6 +135,21 @@ async function bringBack(config: Config, [folder]: readonly string[]): Promise<v
 
 function printDescription(): void {
   console.log(JSON.stringify(describeApi(modules, { version: productVersion }), null, 2))
+}
+
+/** A bar that grows on a terminal; a line for each tenth where nobody looks on. */
+function createBar(stream: NodeJS.WriteStream): (what: string, share: number) => void {
+  let told = -1
+  return (what, share) => {
+    const steps = stream.isTTY ? 40 : 10
+    const step = Math.floor(share * steps)
+    if (step === told) return
+    told = step
+    const percent = `${Math.floor(share * 100)} %`.padStart(5)
+    if (!stream.isTTY) return tellProgress(`${percent} ${what}`)
+    stream.write(`\r  ${'█'.repeat(step).padEnd(steps, '░')} ${percent} ${what.padEnd(24)}`)
+    if (share === 1) stream.write('\n')
+  }
 }
 
 function tellProgress(message: string): void {

@@ -1,5 +1,4 @@
-import type { Server } from 'node:http'
-import type { Socket } from 'node:net'
+import type { IncomingMessage, Server } from 'node:http'
 
 /**
  * Whoever neither sends nor takes a byte for so long, while a request or a reply is on its way, has
@@ -22,7 +21,7 @@ interface Rest {
  * between two requests, which are none themselves, would keep a connection for ever.
  */
 export function endLongRests(server: Server): void {
-  const rests = new Map<Socket, Rest>()
+  const rests = new Map<IncomingMessage['socket'], Rest>()
   server.on('request', ({ socket }, response) => {
     const rest = rests.get(socket) ?? { open: 0, since: 0 }
     if (!rests.has(socket)) {

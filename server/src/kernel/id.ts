@@ -63,6 +63,12 @@ function markAsVersion7(bytes: Buffer): void {
 /** Two bits that are always zero and the 48 bits of the instant are exactly ten digits. */
 const instantDigits = 10
 
+/** When the id was made, to the millisecond. */
+export function instantOfId(id: Id<IdPrefix>): Date {
+  const digits = id.slice(id.indexOf('_') + 1, id.indexOf('_') + 1 + instantDigits)
+  return new Date([...digits].reduce((value, digit) => value * 32 + alphabet.indexOf(digit), 0))
+}
+
 /**
  * The one id that belongs to another and to a word: always the same for the same two, so that its
  * row can be made only once however often it is asked for. It keeps the other's instant.

@@ -172,18 +172,24 @@ function keepConnections(driver: pg.Pool): Connections {
   }
 }
 
+/** A transaction that was begun on a connection outside the pool. */
+export function transactionOn(client: pg.ClientBase): Tx {
+  const sender = createSender({ namedStatements: false })
+  return { kind: 'transaction', ...queryable((statement) => sender.send(client, statement)) }
+}
+
 interface Sender {
-  send<Row extends object>(client: pg.PoolClient, statement: Sql): Promise<SentResult<Row>>
-  sendText(client: pg.PoolClient, text: string): Promise<void>
+  send<Row extends object>(client: pg.ClientBase, statement: Sql): Promise<SentResult<Row>>
+  sendText(client: pg.ClientBase, text: string): Promise<void>
   count(): number
 }
 
 /** Sends statements on a given connection, by name where names may be used, and counts them. */
-function createSender({ namedStatements }: DatabaseOptions): Sender {
+function createSender({ namedStatements }: Pick<DatabaseOptions, 'namedStatements'>): Sender {
   let statements = 0
   return {
     async send<Row extends object>(
-      client: pg.PoolClient,
+      client: pg.ClientBase,
       statement: Sql,
     ): Promise<SentResult<Row>> {
       const { text, name, values } = compile(statement)

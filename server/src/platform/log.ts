@@ -105,7 +105,7 @@ export function withoutSecrets(text: string): string {
 function withoutCardNumbers(run: string, replace: (digits: string) => string): string {
   const groups = run.split(/(?<=[ -])/)
   const kept: string[] = []
-  for (let first = 0; first < groups.length; ) {
+  for (let first = 0; first < groups.length;) {
     const length = countCardGroups(groups, first)
     const digits = groups.slice(first, first + Math.max(length, 1)).join('')
     kept.push(length === 0 ? digits : replace(digits))

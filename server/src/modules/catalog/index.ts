@@ -4,6 +4,8 @@ import { jobs } from './jobs.ts'
 import { routes } from './routes.ts'
 
 export type { Service, ServiceOption } from './schema.ts'
+export { searchVector } from './rules/search.ts'
+export { recountServices } from './sql/service-writes.ts'
 export { createCategory, listCategories } from './usecases/categories.ts'
 export { listServicesForSale } from './usecases/for-sale.ts'
 export { getService, listServices } from './usecases/read-services.ts'

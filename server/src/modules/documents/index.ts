@@ -7,7 +7,7 @@ import { checks, figures } from './usecases/watch-storage.ts'
 
 export { DocumentRejected } from './events.ts'
 export { AttachedDocument, documentInternal, DocumentKey } from './schema.ts'
-export { namedBytes } from './sql.ts'
+export { namedBytes, recountUsage } from './sql.ts'
 export {
   attachToCase,
   moveDocumentsOfCase,

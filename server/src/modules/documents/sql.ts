@@ -257,6 +257,17 @@ export async function findUsage(
   return await db.maybeOne(sql`select bytes, files from document_usage where id = ${id}`)
 }
 
+/** Counts anew, where documents came by another way than uploads. */
+export async function recountUsage(tx: Tx): Promise<void> {
+  await tx.run(sql`delete from document_usage`)
+  await tx.run(sql`
+    insert into document_usage (id, bytes, files)
+    select coalesce(quota_customer_id, ${usageOfAll}), sum(size), count(*) from documents
+    where has_bytes
+    group by grouping sets ((), (quota_customer_id))
+    having grouping(quota_customer_id) = 1 or quota_customer_id is not null`)
+}
+
 /** What has been linked to nothing since before that instant, the oldest first. */
 export async function listUnlinked(db: Db, before: Date, limit: number): Promise<string[]> {
   const rows = await db.many<{ id: string }>(sql`

@@ -1,3 +1,4 @@
+export { connectForCopies } from './connection.ts'
 export {
   createBackup,
   listFiles,

@@ -1,8 +1,8 @@
 /** Characters, and what is none, that get lost or bent where text is not taken care of. */
 
 /**
- * What UTF-8 and PostgreSQL can hold, and many a program bends on its way. The first and the last of
- * them are space to whoever trims, so that all of them in a row are trimmed at both ends.
+ * What UTF-8 and PostgreSQL can hold, and many a program bends on its way. The first and the last
+ * of them are space to whoever trims, so that all of them in a row are trimmed at both ends.
  */
 export const keepable: readonly (readonly [string, string])[] = [
   ['byte order mark', '\uFEFF'],

@@ -195,3 +195,16 @@ export async function deleteUnusedWords(tx: Tx, atMost: number): Promise<number>
     delete from service_words where services <= 0 and word in (
       select word from service_words where services <= 0 limit ${atMost})`)
 }
+
+/** Words and active services counted anew, where services came by another way than by the above. */
+export async function recountServices(tx: Tx): Promise<void> {
+  await tx.run(sql`delete from service_words`)
+  await tx.run(sql`
+    with spoken as (select search, 1 as step from services where deleted_at is null),
+    ${countWords}
+    select 1`)
+  await tx.run(sql`
+    update categories set active_services = (
+      select count(*) from services
+      where category_id = categories.id and status = 'active' and deleted_at is null)`)
+}
