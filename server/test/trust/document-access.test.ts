@@ -134,6 +134,13 @@ promise(84, 'signed links expire and open what they were made for alone', async 
     }),
     { seed: proof.seed, numRuns: 40 },
   )
+  const { caseId } = await order(desk, 'linker')
+  const fields = { caseId, visibility: 'customer' }
+  const shared = await uploaded(app, { token: await app.as('admin'), fields })
+  const before = await linkTo(shared.key, token, 3600)
+  expect((await follow(before)).status).toBe(200)
+  await patch(shared.key, { visibility: 'internal' })
+  expect((await follow(before)).status, 'what is internal by now').toBe(401)
   app.advance(3_400_000)
   expect((await follow(link)).status).toBe(200)
   // The end of a link is a whole second, the next one.
