@@ -138,6 +138,25 @@ interface MoneyField {
   send(json: string): Promise<Reply>
 }
 
+promise(9, 'a refund whose answers are lost is given back once', async (proof) => {
+  const { orderId, payment } = await bought(shop, { paymentMethod: 'pm_card_visa' })
+  const lost = 6
+  app.sandbox.setFaults([
+    { operation: 'refunds.create', effect: 'cut', when: 'after', times: lost },
+    { operation: 'webhook:*', effect: 'drop', times: 100 },
+  ])
+  const { body } = await bookMoney(shop, `POST /api/orders/${orderId}/refunds`, 1000)
+  expect(body.status).toBe('pending')
+  await settleAll(shop)
+  expect(app.sandbox.listFaults().map(({ operation }) => operation)).toEqual(['webhook:*'])
+  app.sandbox.setFaults([])
+  const given = await listAtProvider(app, 'refunds')
+  const ours = given.filter((refund) => refund.payment_intent === payment.providerRef)
+  expect(ours.map(({ amount }) => amount)).toEqual([1000])
+  expect(await readOrder(shop, orderId)).toMatchObject({ paymentStatus: 'partially_refunded' })
+  proof.measured(`${lost} answers to one refund lost: 1 given back`)
+})
+
 promise(14, 'no field of money takes what is no integer of minor units', async (proof) => {
   const fields = await openFields()
   expect(Object.keys(fields).toSorted()).toEqual(await readMoneyFields())
