@@ -65,6 +65,7 @@ async function main(name: string, words: readonly string[]): Promise<void> {
 
 async function start(config: Config): Promise<void> {
   const startedAt = performance.now()
+  outliveOutput()
   const opening = openProcess(config, tellProgress)
   const signal = stopOnSignals(async () => (await opening).stop())
   const opened = await opening
@@ -154,6 +155,11 @@ function createBar(stream: NodeJS.WriteStream): (what: string, share: number) =>
 
 function tellProgress(message: string): void {
   console.log(`  ${message}`)
+}
+
+/** Where what is said goes to a full disk or to nobody, Bureau serves on unheard. */
+function outliveOutput(): void {
+  for (const stream of [process.stdout, process.stderr]) stream.on('error', () => undefined)
 }
 
 /** Also while the start still runs: it is then ended as soon as it is done. */

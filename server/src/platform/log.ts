@@ -51,7 +51,13 @@ const maxWaitingBytes = 4 * 1024 * 1024
  */
 function openStandardOutput(): DestinationStream {
   const output = pino.destination({ dest: 1, sync: false, maxLength: maxWaitingBytes })
-  output.on('error', () => undefined)
+  let isStuck = false
+  output.on('error', () => (isStuck = true)).on('write', () => (isStuck = false))
+  // At its end a process writes what waits, and the library tries that for ever on a full disk.
+  const flush = output.flushSync.bind(output)
+  output.flushSync = () => {
+    if (!isStuck) flush()
+  }
   return output
 }
 
