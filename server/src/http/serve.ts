@@ -79,6 +79,11 @@ export async function serve(options: ServeOptions): Promise<FastifyInstance> {
     reply.headers(constantHeaders).header('X-Request-Id', request.id)
     done()
   })
+  // Whoever is answered while the process stops is to come by another connection, to another.
+  app.addHook('onSend', (_request, reply, _payload, done) => {
+    if (!app.server.listening) reply.header('Connection', 'close')
+    done()
+  })
   limitPreflights(app, limits)
   await app.register(cookiePlugin)
   await app.register(corsPlugin, {
