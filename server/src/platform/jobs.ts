@@ -12,6 +12,7 @@ import {
 import { EventEmitter, once } from 'node:events'
 import { setTimeout as wait } from 'node:timers/promises'
 import type pg from 'pg'
+import { later } from '../kernel/time.ts'
 import type { AppContext } from './context.ts'
 import type { Pool } from './database.ts'
 import type { Logger } from './log.ts'
@@ -96,6 +97,7 @@ export async function startJobs(options: JobsOptions): Promise<JobRunner> {
   )
   const stopping = new AbortController()
   const stopped = once(stopping.signal, 'abort')
+  const clock = watchClock(() => timeOf(options))
   let queue = await beginQueue(pool, options)
 
   const beginAgain = async (): Promise<void> => {
@@ -105,7 +107,7 @@ export async function startJobs(options: JobsOptions): Promise<JobRunner> {
   }
   const keepRunning = async (): Promise<void> => {
     while (!stopping.signal.aborted) {
-      await Promise.race([queue.failed, stopped])
+      await Promise.race([queue.failed, clock.nextJump(), stopped])
       await queue.stop()
       await beginAgain().catch((error: unknown) => {
         if (!stopping.signal.aborted) log.warn({ err: error }, 'job queue cannot begin')
@@ -120,6 +122,7 @@ export async function startJobs(options: JobsOptions): Promise<JobRunner> {
     },
     stop: async () => {
       stopping.abort()
+      clock.stop()
       await running
       await pool.end()
     },
@@ -137,6 +140,7 @@ interface Queue {
 
 async function beginQueue(pool: pg.Pool, options: JobsOptions): Promise<Queue> {
   const { log } = options
+  await forgetTicksToCome(pool, timeOf(options))
   const scheduled: TaskList = Object.fromEntries(
     options.jobs.map((job) => [
       job.name,
@@ -176,6 +180,41 @@ async function beginQueue(pool: pg.Pool, options: JobsOptions): Promise<Queue> {
     failed: Promise.race([failed, ended]),
     stop: () => (stop ??= runner.stop().catch(() => ended)),
   }
+}
+
+function timeOf({ contextFor }: JobsOptions): Date {
+  return contextFor('jobs', 'clock').now
+}
+
+/** By so much clocks of several machines may differ. */
+const clockToleranceMs = 2 * 60_000
+
+/**
+ * The queue never repeats a tick, nor any before the last: after a clock that was ahead was put
+ * right, schedules would rest until it is as late again.
+ */
+async function forgetTicksToCome(pool: pg.Pool, now: Date): Promise<void> {
+  await pool.query(
+    `update graphile_worker._private_known_crontabs set last_execution = null
+     where last_execution > $1`,
+    [later(now, clockToleranceMs)],
+  )
+}
+
+const lookAtClockEveryMs = 5000
+const jumpMs = 60_000
+
+/** Tells when the clock was set, by one that only counts: the queue waits for minutes by the old. */
+function watchClock(now: () => Date): { nextJump(): Promise<unknown>; stop(): void } {
+  const jumps = new EventEmitter()
+  const difference = (): number => now().getTime() - performance.now()
+  let before = difference()
+  const timer = setInterval(() => {
+    const after = difference()
+    if (Math.abs(after - before) > jumpMs) jumps.emit('jump')
+    before = after
+  }, lookAtClockEveryMs).unref()
+  return { nextJump: () => once(jumps, 'jump'), stop: () => clearInterval(timer) }
 }
 
 function cronItemsOf({ name, schedule }: Job): CronItem[] {
