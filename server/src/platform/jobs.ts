@@ -204,7 +204,7 @@ async function forgetTicksToCome(pool: pg.Pool, now: Date): Promise<void> {
 const lookAtClockEveryMs = 5000
 const jumpMs = 60_000
 
-/** Tells when the clock was set, by one that only counts: the queue waits for minutes by the old. */
+/** Tells when the clock was set, by one that only counts: the queue waits for the old minute. */
 function watchClock(now: () => Date): { nextJump(): Promise<unknown>; stop(): void } {
   const jumps = new EventEmitter()
   const difference = (): number => now().getTime() - performance.now()

@@ -29,7 +29,8 @@ const statements = [
     declare job graphile_worker._private_jobs := coalesce(new, old);
     begin
       if job.payload -> '_cron' is not null then
-        insert into recorded.ticks (task, kind, tick) select identifier, tg_argv[0], job.payload -> '_cron' ->> 'ts'
+        insert into recorded.ticks (task, kind, tick)
+          select identifier, tg_argv[0], job.payload -> '_cron' ->> 'ts'
           from graphile_worker._private_tasks as tasks where tasks.id = job.task_id;
       end if;
       return null;

@@ -165,7 +165,8 @@ promise(
     const email = 'half-way@example.com'
     const order = { items: [{ serviceId, quantity: 1 }], customer: { email, name: 'Half way' } }
     const json = `POST /api/orders HTTP/1.1\r\n${bearer}Content-Type: application/json\r\n`
-    const upload = `POST /api/documents/upload HTTP/1.1\r\n${bearer}Content-Type: multipart/form-data; boundary=b\r\n`
+    const type = 'Content-Type: multipart/form-data; boundary=b\r\n'
+    const upload = `POST /api/documents/upload HTTP/1.1\r\n${bearer}${type}`
     const begun: Begun[] = []
     for (let index = 0; index < 10; index += 1) {
       begun.push(await begin(node.url, json, Buffer.from(JSON.stringify(order))))

@@ -206,7 +206,7 @@ promise(
     const seconds = (ms: number): string => `${Math.round(ms / 1000)} s`
     proof.measured(
       `${standing.length} slow clients of ${times.size} kinds, the last cut after ` +
-        `${seconds(lastCutMs)}, who rests after ${seconds(Math.max(...(times.get(resting) ?? [])))}`,
+        `${seconds(lastCutMs)}, the rest after ${seconds(Math.max(...(times.get(resting) ?? [])))}`,
     )
     proof.measured(`${sorted.length} requests beside them: p99 ${Math.round(p99)} ms, 0 refused`)
   },

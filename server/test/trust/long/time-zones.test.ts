@@ -16,7 +16,7 @@ import {
 } from '../../support/process.ts'
 import { promise } from '../promise.ts'
 
-/** The clocks of three machines on one database: behind UTC, on it, and three quarters off an hour. */
+/** The clocks of three machines on one database: behind UTC, on it, three quarters off an hour. */
 const zones = ['America/New_York', 'UTC', 'Pacific/Chatham'] as const
 
 let database: FreshDatabase
@@ -107,7 +107,7 @@ promise(
   { timeoutMs: 120_000 },
 )
 
-/** In the database itself, whatever its clients think: as sent, and each order within this minute. */
+/** In the database itself, whatever its clients think: as sent, and each order just now. */
 async function expectStored(): Promise<void> {
   const rows = await query<{ subject: string; due: string }>(
     database.superuserUrl,
