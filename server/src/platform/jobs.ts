@@ -99,6 +99,13 @@ export async function startJobs(options: JobsOptions): Promise<JobRunner> {
   const stopped = once(stopping.signal, 'abort')
   const clock = watchClock(() => timeOf(options))
   let queue = await beginQueue(pool, options)
+  /** What ran when its queue was lost may wait for its own deadline: nobody waits for that. */
+  const ending = new Set<Promise<void>>()
+
+  const leave = (left: Queue): void => {
+    const end = left.stop().finally(() => ending.delete(end))
+    ending.add(end)
+  }
 
   const beginAgain = async (): Promise<void> => {
     await wait(restartAfterMs, undefined, { signal: stopping.signal })
@@ -108,12 +115,12 @@ export async function startJobs(options: JobsOptions): Promise<JobRunner> {
   const keepRunning = async (): Promise<void> => {
     while (!stopping.signal.aborted) {
       await Promise.race([queue.failed, clock.nextJump(), stopped])
-      await queue.stop()
+      leave(queue)
       await beginAgain().catch((error: unknown) => {
         if (!stopping.signal.aborted) log.warn({ err: error }, 'job queue cannot begin')
       })
     }
-    await queue.stop()
+    await Promise.all([queue.stop(), ...ending])
   }
   const running = keepRunning()
   return {
