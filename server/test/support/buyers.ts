@@ -35,6 +35,7 @@ export interface BuyersOptions {
 }
 
 const pauseMs = 100
+const longestPauseMs = 3000
 
 /** Guests who buy with a card and send a document, one after the other, for as long as they may. */
 export function startBuyers(options: BuyersOptions): Buyers {
@@ -85,9 +86,13 @@ interface Errand {
   order?: Pick<Bought, 'orderId' | 'orderToken'> | undefined
 }
 
+/** Ever more slowly: hundreds who ask ten times a second would keep each other waiting. */
 async function retry(desk: Desk, errand: Errand): Promise<void> {
-  do await wait(pauseMs)
-  while (!(await tryOnce(desk, errand)))
+  let nextMs = pauseMs
+  do {
+    await wait(nextMs)
+    nextMs = Math.min(2 * nextMs, longestPauseMs)
+  } while (!(await tryOnce(desk, errand)))
 }
 
 /** True once the order and its document are acknowledged. */
