@@ -251,7 +251,7 @@ describe('the serving role', () => {
         },
       },
       jobs: [],
-      contextFor: () => ({}) as AppContext,
+      contextFor: () => ({ now: new Date() }) as AppContext,
       log: createLogger('silent'),
     })
     try {

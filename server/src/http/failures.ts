@@ -1,4 +1,4 @@
-import { STATUS_CODES, type IncomingMessage } from 'node:http'
+import { ServerResponse, STATUS_CODES, type IncomingMessage } from 'node:http'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { malformedRequest, notFound } from '../kernel/errors.ts'
 import type { Instruments } from '../platform/instruments.ts'
@@ -66,6 +66,8 @@ export function answerUnreadable(
 ): void {
   // Nobody is there any more.
   if (error.code === 'ECONNRESET' || socket.destroyed) return
+  // As Node's own handler does: what was answered before its end was read has its one reply.
+  if (isAnswered(socket)) return socket.destroySoon()
   const failure = toAppError(error) ?? malformedRequest({ cause: error })
   const problem = toProblem(failure, { url: '/', id, showDetail: false })
   const body = JSON.stringify(problem)
@@ -80,4 +82,10 @@ export function answerUnreadable(
   const status = `HTTP/1.1 ${problem.status} ${STATUS_CODES[problem.status] ?? ''}`
   if (socket.writable) socket.write([status, ...lines, '', body].join('\r\n'))
   socket.destroySoon()
+}
+
+/** Whether a reply has begun of the request that is being read. */
+function isAnswered(socket: IncomingMessage['socket'] & { _httpMessage?: unknown }): boolean {
+  const { _httpMessage: reply } = socket
+  return reply instanceof ServerResponse && reply.headersSent
 }

@@ -157,6 +157,7 @@ function createFastify(options: ServeOptions): FastifyInstance {
     frameworkErrors: (error, request, reply) => {
       watchRequest(options, request, reply)
       reply.headers(constantHeaders).header('X-Request-Id', request.id)
+      if (findAmbiguity(request.raw)) reply.header('Connection', 'close')
       const refusal = limitRefused(options.limits, { request, reply })
       answerFailure(refusal ?? error, { request, reply, options })
     },

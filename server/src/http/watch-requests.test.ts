@@ -154,7 +154,7 @@ describe('secrets', () => {
       app.ports.log.warn({ note: part.repeat(Math.ceil(300_000 / part.length)) }, '://')
     }
     expect(performance.now() - startedAt).toBeLessThan(3000)
-    expect(written.length - mark).toBeGreaterThan(1_000_000)
+    expect(written.length - mark).toBeGreaterThan(900_000)
   })
 
   test('stand in no line, whatever is sent and whatever goes wrong', async () => {

@@ -1,4 +1,3 @@
-import { present } from '../../kernel/assert.ts'
 import { copyText, type TextRows } from '../../platform/bulk-load.ts'
 
 /** Whom a copy is about, and when it begins. */
@@ -39,16 +38,19 @@ export function createCopier<Table extends string>(template: Template<Table>): C
   const { startsAt, rows, words } = template
   const tables = Object.keys(rows) as Table[]
   const slots = numberSlots()
-  const pattern = anyOf([...words.keys()])
+  const longestFirst = [...words].toSorted(([one], [other]) => other.length - one.length)
   const toParts = (value: string | null, isInstant: boolean): Line => {
     if (value === null) return ['\\N']
     if (isInstant) return [slots.numberOf(value, instantSlot(new Date(value)))]
-    // Between two texts stands a word that was looked for.
-    return copyText(value)
-      .split(pattern)
-      .map((part, nth) =>
-        nth % 2 === 0 ? part : slots.numberOf(part, present(words.get(part), part)),
-      )
+    return longestFirst.reduce<Line>(
+      (parts, [word, slot]) =>
+        parts.flatMap((part): Line => {
+          if (typeof part === 'number' || !part.includes(word)) return [part]
+          const number = slots.numberOf(word, slot)
+          return part.split(word).flatMap((text, nth) => (nth === 0 ? [text] : [number, text]))
+        }),
+      [copyText(value)],
+    )
   }
   const lines = new Map(
     tables.map((table) => {
@@ -89,12 +91,6 @@ function numberSlots(): Slots {
 
 function instantSlot(instant: Date): Slot {
   return (_occasion, laterMs) => new Date(instant.getTime() + laterMs).toISOString()
-}
-
-function anyOf(words: readonly string[]): RegExp {
-  const longestFirst = words.toSorted((one, other) => other.length - one.length)
-  const escaped = longestFirst.map((word) => word.replaceAll(/[^\w\s]/g, String.raw`\$&`))
-  return new RegExp(`(${escaped.join('|')})`)
 }
 
 /** The values of a row with what stands between and after them; texts in a row are one. */
