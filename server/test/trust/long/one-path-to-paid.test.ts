@@ -1,8 +1,8 @@
 import { parseCronItems } from 'graphile-worker'
 import { afterAll, afterEach, beforeAll, expect } from 'vitest'
-import { dayMs, hourMs, minuteMs, secondMs } from '../../src/kernel/time.ts'
-import { openMail, type Mail } from '../../src/platform/mail.ts'
-import { booksAgree } from '../journeys/books.ts'
+import { dayMs, hourMs, minuteMs, secondMs } from '../../../src/kernel/time.ts'
+import { openMail, type Mail } from '../../../src/platform/mail.ts'
+import { booksAgree } from '../../journeys/books.ts'
 import {
   bought,
   changeStatus,
@@ -16,10 +16,10 @@ import {
   settleAll,
   type Purchase,
   type Shop,
-} from '../journeys/shop.ts'
-import { startTestApp, type TestApp } from '../support/app.ts'
-import { startMailServer, type MailServer } from '../support/mail-server.ts'
-import { promise } from './promise.ts'
+} from '../../journeys/shop.ts'
+import { startTestApp, type TestApp } from '../../support/app.ts'
+import { startMailServer, type MailServer } from '../../support/mail-server.ts'
+import { promise } from '../promise.ts'
 
 let mails: MailServer
 let app: TestApp

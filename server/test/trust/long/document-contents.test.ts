@@ -1,9 +1,9 @@
 import fc from 'fast-check'
 import { afterAll, beforeAll, expect } from 'vitest'
-import { keyPattern } from '../../src/kernel/id.ts'
-import { identifyFile, fileKinds, type FileKind } from '../../src/platform/file-type.ts'
-import { startTestApp, type Reply, type TestApp } from '../support/app.ts'
-import { startClamd, type Clamd } from '../support/clamd.ts'
+import { keyPattern } from '../../../src/kernel/id.ts'
+import { identifyFile, fileKinds, type FileKind } from '../../../src/platform/file-type.ts'
+import { startTestApp, type Reply, type TestApp } from '../../support/app.ts'
+import { startClamd, type Clamd } from '../../support/clamd.ts'
 import {
   activeFiles,
   bombs,
@@ -11,7 +11,7 @@ import {
   floods,
   macroFiles,
   polyglots,
-} from '../support/hostile-files.ts'
+} from '../../support/hostile-files.ts'
 import {
   heic,
   jpeg,
@@ -21,9 +21,9 @@ import {
   text,
   webp,
   type SampleFile,
-} from '../support/sample-files.ts'
-import { download, filesIn, upload, uploadPart } from '../support/upload.ts'
-import { promise } from './promise.ts'
+} from '../../support/sample-files.ts'
+import { download, filesIn, upload, uploadPart } from '../../support/upload.ts'
+import { promise } from '../promise.ts'
 
 let app: TestApp
 let clamd: Clamd

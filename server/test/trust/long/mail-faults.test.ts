@@ -1,15 +1,15 @@
 import { afterAll, beforeAll, expect } from 'vitest'
-import { minuteMs } from '../../src/kernel/time.ts'
-import { keepMail, openMail, type Mail } from '../../src/platform/mail.ts'
-import { bought, openShop, runScheduled, settleAll, type Shop } from '../journeys/shop.ts'
-import { startTestApp, type TestApp } from '../support/app.ts'
+import { minuteMs } from '../../../src/kernel/time.ts'
+import { keepMail, openMail, type Mail } from '../../../src/platform/mail.ts'
+import { bought, openShop, runScheduled, settleAll, type Shop } from '../../journeys/shop.ts'
+import { startTestApp, type TestApp } from '../../support/app.ts'
 import {
   startMailServer,
   type MailServer,
   type Stage,
   type Trouble,
-} from '../support/mail-server.ts'
-import { promise } from './promise.ts'
+} from '../../support/mail-server.ts'
+import { promise } from '../promise.ts'
 
 const sender = { name: 'Fairwater', address: 'office@fairwater.example' }
 

@@ -1,14 +1,14 @@
 import type { TSchema } from 'typebox'
 import { afterAll, beforeAll, expect } from 'vitest'
-import { querySchemaOf } from '../../src/http/compile.ts'
-import type { Endpoint } from '../../src/http/endpoint.ts'
-import { startTestApp, type TestApp } from '../support/app.ts'
-import { sendRaw, type RawReply } from '../support/raw-http.ts'
-import { bytesOf, endpoints, nameOf, type Attack } from './hostile/attack.ts'
-import { escapes, keepable, strayBytes, strayEscapes } from './hostile/characters.ts'
-import { callersOf, gather, type Caller, type CallerName } from './hostile/people.ts'
-import { complaintsAbout } from './hostile/verdict.ts'
-import { promise } from './promise.ts'
+import { querySchemaOf } from '../../../src/http/compile.ts'
+import type { Endpoint } from '../../../src/http/endpoint.ts'
+import { startTestApp, type TestApp } from '../../support/app.ts'
+import { sendRaw, type RawReply } from '../../support/raw-http.ts'
+import { bytesOf, endpoints, nameOf, type Attack } from '../hostile/attack.ts'
+import { escapes, keepable, strayBytes, strayEscapes } from '../hostile/characters.ts'
+import { callersOf, gather, type Caller, type CallerName } from '../hostile/people.ts'
+import { complaintsAbout } from '../hostile/verdict.ts'
+import { promise } from '../promise.ts'
 
 let app: TestApp
 let party: ReadonlyMap<CallerName, Caller>

@@ -1,6 +1,6 @@
 import { expect } from 'vitest'
-import { promise } from './promise.ts'
-import { runScenario } from './scenario/run.ts'
+import { promise } from '../promise.ts'
+import { runScenario } from '../scenario/run.ts'
 
 const orders = 24
 

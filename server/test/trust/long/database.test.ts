@@ -1,14 +1,14 @@
 import pg from 'pg'
 import { afterAll, beforeAll, expect, inject } from 'vitest'
-import { sql } from '../../src/platform/sql.ts'
-import { booksAgree } from '../journeys/books.ts'
-import { bought, buy, confirm, openShop, payAgain, payInBrowser } from '../journeys/shop.ts'
-import type { Purchase, Shop } from '../journeys/shop.ts'
-import { startTestApp, type Reply, type TestApp } from '../support/app.ts'
-import { eventually } from '../support/eventually.ts'
-import { withDatabase } from '../support/global-setup.ts'
-import { openWire, type Wire } from '../support/wire.ts'
-import { promise } from './promise.ts'
+import { sql } from '../../../src/platform/sql.ts'
+import { booksAgree } from '../../journeys/books.ts'
+import { bought, buy, confirm, openShop, payAgain, payInBrowser } from '../../journeys/shop.ts'
+import type { Purchase, Shop } from '../../journeys/shop.ts'
+import { startTestApp, type Reply, type TestApp } from '../../support/app.ts'
+import { eventually } from '../../support/eventually.ts'
+import { withDatabase } from '../../support/global-setup.ts'
+import { openWire, type Wire } from '../../support/wire.ts'
+import { promise } from '../promise.ts'
 
 const deadlineMs = 1500
 
