@@ -39,8 +39,8 @@ export interface BulkOptions {
 }
 
 /**
- * Adds very many rows: the indexes that no constraint needs are dropped before and built after,
- * which takes a tenth of the time. All of it is one transaction; nothing is left of one that fails.
+ * Adds very many rows: the indexes that no constraint needs are dropped before and built after, at
+ * once instead of row by row. All of it is one transaction; nothing is left of one that fails.
  */
 export async function loadInBulk(
   { ownerUrl, tables, indexed }: BulkOptions,

@@ -216,12 +216,17 @@ function watchClock(now: () => Date): { nextJump(): Promise<unknown>; stop(): vo
   const jumps = new EventEmitter()
   const difference = (): number => now().getTime() - performance.now()
   let before = difference()
+  // One for all who wait: a queue that cannot begin asks again each second.
+  let jump = once(jumps, 'jump')
   const timer = setInterval(() => {
     const after = difference()
-    if (Math.abs(after - before) > jumpMs) jumps.emit('jump')
+    if (Math.abs(after - before) > jumpMs) {
+      jumps.emit('jump')
+      jump = once(jumps, 'jump')
+    }
     before = after
   }, lookAtClockEveryMs).unref()
-  return { nextJump: () => once(jumps, 'jump'), stop: () => clearInterval(timer) }
+  return { nextJump: () => jump, stop: () => clearInterval(timer) }
 }
 
 function cronItemsOf({ name, schedule }: Job): CronItem[] {

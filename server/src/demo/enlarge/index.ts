@@ -66,7 +66,7 @@ export async function enlargeDemo(enlargement: Enlargement): Promise<void> {
   })
 }
 
-/** Measured: the indexes take as long as the rows. */
+/** Of the bar: a guess, as only the rows and the indexes done are known. */
 const rowsShare = 0.5
 const ordersAtOnce = 2000
 const tables = [...new Set([...customerTables, ...storyTables])]
