@@ -93,6 +93,18 @@ const table: readonly Endpoint[] = [
     { summary: 'Never answer', access: 'public', reply: Thing, example },
     async () => await new Promise<never>(() => undefined),
   ),
+  endpoint(
+    'POST /api/slow',
+    {
+      summary: 'Never answer to who sent something',
+      access: 'public',
+      body: strictObject({ size: Type.Integer() }),
+      reply: Thing,
+      idempotency: 'none',
+      example,
+    },
+    async () => await new Promise<never>(() => undefined),
+  ),
 ]
 
 /** A row often knows more than its reply may say. */
@@ -586,10 +598,15 @@ describe('with other settings', () => {
     }
   })
 
-  test('503 with Retry-After when the endpoint takes longer than it may', async () => {
+  const body = JSON.stringify({ size: 1 })
+  const headers = { 'content-type': 'application/json' }
+  test.each<[string, RequestInit]>([
+    ['asks for something', {}],
+    ['sends something', { method: 'POST', headers, body }],
+  ])('503 with Retry-After when one that %s takes longer than it may', async (_kind, asked) => {
     const impatient = await serveTable(table, { settings: { requestTimeoutMs: 100 } })
     try {
-      const reply = await fetch(`${impatient.url}/api/slow`)
+      const reply = await fetch(`${impatient.url}/api/slow`, asked)
       expect(reply.status).toBe(503)
       expect(reply.headers.get('retry-after')).toMatch(/^\d+$/)
       expect(reply.headers.get('content-type')).toBe('application/problem+json')

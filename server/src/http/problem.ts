@@ -4,7 +4,6 @@ import {
   malformedRequest,
   payloadTooLarge,
   requestTimeout,
-  unavailable,
   unsupportedMediaType,
   type ErrorKind,
   type RaisableError,
@@ -65,9 +64,6 @@ export function toProblem(error: unknown, request: ProblemRequest): Problem {
 export function toAppError(error: unknown): AppError | undefined {
   if (error instanceof AppError) return error
   const code = error instanceof Error && 'code' in error ? String(error.code) : ''
-  if (code === 'FST_ERR_HANDLER_TIMEOUT') {
-    return unavailable({ retryAfterSeconds: 1, facts: { reason: 'deadline' }, cause: error })
-  }
   const kind = frameworkErrors[code]
   if (kind) return kind({ cause: error })
   const status = error instanceof Error && 'statusCode' in error ? Number(error.statusCode) : 500

@@ -13,6 +13,7 @@ import { answerFirst } from './answer-first.ts'
 import { cutSlowBody, hasBody } from './body-guard.ts'
 import { compileEndpoint, type ServedEndpoint } from './compile.ts'
 import { endLongRests, restsForMs, stalledAfterMs } from './connections.ts'
+import { endInTime } from './deadline.ts'
 import { sendsFile } from './download.ts'
 import type { Endpoint } from './endpoint.ts'
 import { answerFailure, answerFailures, answerUnreadable } from './failures.ts'
@@ -144,7 +145,6 @@ function createFastify(options: ServeOptions): FastifyInstance {
     bodyLimit: bodyLimitBytes,
     trustProxy: settings.trustProxy,
     genReqId: (request) => readRequestId(request.headers, clock),
-    handlerTimeout: settings.requestTimeoutMs,
     // Of a request with a file in it; other bodies have much less (body-guard.ts).
     requestTimeout: transferTimeoutMs,
     connectionTimeout: stalledAfterMs,
@@ -204,13 +204,14 @@ function mount(app: FastifyInstance, served: ServedEndpoint, options: ServeOptio
   const { secureCookies } = settings
   const respondOptions: RespondOptions = { secureCookies, replies: options.replies }
   const route: LimitedRoute = { limit: contract.limit, identifies: true }
+  const carriesFile = contract.upload !== undefined || sendsFile(contract)
   app.route({
     method,
     url: path,
-    ...(contract.upload || sendsFile(contract) ? { handlerTimeout: transferTimeoutMs } : {}),
     config: { rawBody: contract.rawBody === true, isForm: contract.upload !== undefined, ...route },
     schema: { response: served.replySchemas },
     onRequest: [
+      endInTime(carriesFile ? transferTimeoutMs : settings.requestTimeoutMs),
       ...(contract.cache === 'public' ? [answerFromMemory(options.replies)] : []),
       async (request, reply) => {
         const actor = await identify(options.limits, { request, reply, route }, () =>

@@ -66,7 +66,9 @@ const instantDigits = 10
 /** When the id was made, to the millisecond. */
 export function instantOfId(id: Id<IdPrefix>): Date {
   const digits = id.slice(id.indexOf('_') + 1, id.indexOf('_') + 1 + instantDigits)
-  return new Date([...digits].reduce((value, digit) => value * 32 + alphabet.indexOf(digit), 0))
+  return new Date(
+    Array.from(digits).reduce((value, digit) => value * 32 + alphabet.indexOf(digit), 0),
+  )
 }
 
 /**

@@ -36,6 +36,7 @@ export interface BuyersOptions {
 
 const pauseMs = 100
 const longestPauseMs = 3000
+const mostRetrying = 40
 
 /** Guests who buy with a card and send a document, one after the other, for as long as they may. */
 export function startBuyers(options: BuyersOptions): Buyers {
@@ -56,6 +57,8 @@ export function startBuyers(options: BuyersOptions): Buyers {
   }
   const loops = Array.from({ length: count }, async (_, index) => {
     for (let turn = 0; !told.hasClosed; turn += 1) {
+      // While nothing answers, every visit would leave one more who asks again.
+      if (retrying.size >= mostRetrying) await Promise.race(retrying)
       await visit(`buyer-${index}-${turn}-${random().toString(36).slice(2)}-of-the-crash`)
     }
   })

@@ -37,7 +37,7 @@ async function start(environment: Environment = {}): Promise<Running> {
 
 /** The schedules that are due each minute. */
 const minutely = modules
-  .flatMap(({ jobs = [] }) => jobs)
+  .flatMap(({ jobs }) => jobs)
   .filter(({ schedule }) => schedule === '* * * * *')
   .map(({ name }) => name)
 
