@@ -6,6 +6,7 @@ import {
   type EnvironmentReader,
 } from './config/environment.ts'
 import { isCurrency } from './kernel/money.ts'
+import { Refusal } from './kernel/refusal.ts'
 
 /**
  * Everything the environment can say, read once. Each variable has a default and a sentence here
@@ -53,12 +54,12 @@ export interface Config {
 }
 
 /** All that is wrong with the environment, one sentence each. */
-export class ConfigError extends Error {
+export class ConfigError extends Refusal {
+  override readonly name = 'ConfigError'
   readonly problems: readonly string[]
 
   constructor(problems: readonly string[]) {
     super(`The configuration is wrong:\n${problems.map((problem) => `  - ${problem}`).join('\n')}`)
-    this.name = 'ConfigError'
     this.problems = problems
   }
 }

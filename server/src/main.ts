@@ -16,7 +16,7 @@ import { createLogger, type Logger } from './platform/log.ts'
 import { keepMail, openMail, readSender, type Mail } from './platform/mail.ts'
 import { listMigrations, migrate, type MigrateReport } from './platform/migrate.ts'
 import { createPasswords } from './platform/passwords.ts'
-import { Refusal } from './platform/refusal.ts'
+import { Refusal } from './kernel/refusal.ts'
 import { startRelay, type Relay } from './platform/relay.ts'
 import { keepSecretKey } from './platform/secret-key.ts'
 import { openScanner } from './platform/scanner.ts'
@@ -25,6 +25,7 @@ import { closedStripe, openStripe, type StripePort } from './platform/stripe.ts'
 import { createTokens } from './platform/tokens.ts'
 import { recordUncaught } from './platform/uncaught.ts'
 import { takeDatabase } from './reach-database.ts'
+import { productVersion } from './version.ts'
 
 /** Bureau with everything that it needs, not yet open to anybody. */
 export interface OpenedProcess {
@@ -167,8 +168,6 @@ function refuseHost(error: unknown): never {
     : error
 }
 
-export const productVersion = '0.1.0'
-
 /** In DATA_DIR: what the stand-in for Stripe remembers, where it is used. */
 export const sandboxFile = 'stripe-sandbox.jsonl'
 
@@ -190,7 +189,7 @@ async function openSandbox(config: Config): Promise<Sandbox> {
   })
 }
 
-export function isPortTaken(error: unknown): boolean {
+function isPortTaken(error: unknown): boolean {
   return error instanceof Error && 'code' in error && error.code === 'EADDRINUSE'
 }
 

@@ -67,6 +67,7 @@ const packageOwners: Readonly<Record<string, RegExp>> = {
   fastify: /^http\/|^app\.ts$/,
   '@fastify/*': /^http\//,
   typebox: /^(kernel|http|platform|modules)\//,
+  'fast-json-stringify': /^http\/serializer\.ts$/,
   ajv: /^http\/validation\.ts$/,
   'ajv-formats': /^http\/validation\.ts$/,
   pg: /^platform\/(database|primary|migrate|jobs|invalidation|bulk-load)\.ts$|^platform\/(embedded-database|backup)\//,

@@ -1,4 +1,4 @@
-import { spawn, spawnSync, type ChildProcess } from 'node:child_process'
+import { execFileSync, spawn, spawnSync, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import {
   chmod,
@@ -18,7 +18,7 @@ import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 import { Client } from 'pg'
-import { afterEach, describe, expect, test, vi } from 'vitest'
+import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest'
 import {
   startEmbeddedDatabase,
   type EmbeddedDatabase,
@@ -66,6 +66,16 @@ interface Started {
 
 const cleanUps: (() => unknown)[] = []
 
+/** A cluster that was made and stopped: most tests begin with a copy of it. */
+let made: string
+beforeAll(async () => {
+  made = await mkdtemp(join(tmpdir(), 'bureau-test-'))
+  await chmod(made, 0o711)
+  const database = await startEmbeddedDatabase({ dataDir: made })
+  await database.stop()
+})
+afterAll(() => rm(made, { recursive: true, force: true }))
+
 afterEach(async () => {
   for (const cleanUp of cleanUps.splice(0).toReversed()) await cleanUp()
 })
@@ -81,7 +91,8 @@ describe('the first start and those after it', () => {
     await query(first.ownerUrl, 'insert into facts values (7)')
     const pid = await readPostmasterPid(dataDir)
     await Promise.all([first.stop(), first.stop()])
-    expect(isAlive(pid)).toBe(false)
+    // It has ended, and may for a moment be there still as a process that nobody has reaped.
+    await vi.waitFor(() => expect(isAlive(pid)).toBe(false), waiting)
     expect(await readdir(join(dataDir, 'postgres.lock'))).toEqual([])
 
     const second = await open(dataDir)
@@ -131,14 +142,14 @@ describe('the first start and those after it', () => {
 })
 
 describe('after a crash', () => {
-  test('20 times: the application is killed while it writes, and no acknowledged row is lost', async () => {
-    const dataDir = await makeDataDir()
+  test('8 times: the application is killed while it writes, and no acknowledged row is lost', async () => {
+    const dataDir = await copyMade()
     const database = await open(dataDir)
     await query(database.ownerUrl, 'create table facts (id int generated always as identity)')
     await database.stop()
 
     const acknowledged: number[] = []
-    for (let round = 0; round < 20; round += 1) {
+    for (let round = 0; round < 8; round += 1) {
       const child = await start(dataDir, 'write')
       expect(child.answer.outcome).toBe(round === 0 ? 'started' : 'adopted')
       await vi.waitFor(() => expect(child.acknowledged.length).toBeGreaterThan(40), waiting)
@@ -151,11 +162,11 @@ describe('after a crash', () => {
     expect(last.outcome).toBe('adopted')
     const stored = new Set((await query(last.ownerUrl, 'select id from facts')).map(({ id }) => id))
     expect(acknowledged.filter((id) => !stored.has(id))).toEqual([])
-    expect(acknowledged.length).toBeGreaterThan(800)
+    expect(acknowledged.length).toBeGreaterThan(8 * 40)
   })
 
   test('application and server are killed: the stale pid file is recovered, nothing lost', async () => {
-    const dataDir = await makeDataDir()
+    const dataDir = await copyMade()
     const database = await open(dataDir)
     await query(database.ownerUrl, 'create table facts (id int generated always as identity)')
     await database.stop()
@@ -173,7 +184,7 @@ describe('after a crash', () => {
   })
 
   test('the server alone is killed: it comes back at the same address', async () => {
-    const dataDir = await makeDataDir()
+    const dataDir = await copyMade()
     const database = await open(dataDir)
     const pid = await readPostmasterPid(dataDir)
     process.kill(pid, 'SIGKILL')
@@ -186,8 +197,7 @@ describe('after a crash', () => {
   })
 
   test('a pid file whose process id now belongs to another process is recovered', async () => {
-    const dataDir = await makeDataDir()
-    await (await open(dataDir)).stop()
+    const dataDir = await copyMade()
     await forgePidFile(dataDir, process.pid)
     expect((await open(dataDir)).outcome).toBe('recovered')
   })
@@ -195,8 +205,7 @@ describe('after a crash', () => {
   test.skipIf(process.platform === 'win32')(
     'a pid file whose process waits to be reaped is recovered',
     async () => {
-      const dataDir = await makeDataDir()
-      await (await open(dataDir)).stop()
+      const dataDir = await copyMade()
       const parent = spawn('/bin/sh', ['-c', 'true & echo $!; exec sleep 600'])
       cleanUps.push(() => parent.kill('SIGKILL'))
       const [line] = (await once(parent.stdout, 'data')) as [Buffer]
@@ -206,14 +215,13 @@ describe('after a crash', () => {
   )
 
   test('an empty pid file is recovered', async () => {
-    const dataDir = await makeDataDir()
-    await (await open(dataDir)).stop()
+    const dataDir = await copyMade()
     await writeFile(join(dataDir, 'postgres/data/postmaster.pid'), '')
     expect((await open(dataDir)).outcome).toBe('recovered')
   })
 
   test('a server that was left behind while it stops is awaited', async () => {
-    const dataDir = await makeDataDir()
+    const dataDir = await copyMade()
     const child = await start(dataDir)
     const pid = await readPostmasterPid(dataDir)
     child.process.kill('SIGKILL')
@@ -227,7 +235,7 @@ describe('after a crash', () => {
 
 describe('who may use it', () => {
   test('a second opener is refused with a sentence that names the first', async () => {
-    const dataDir = await makeDataDir()
+    const dataDir = await copyMade()
     const child = await start(dataDir)
     await expect(open(dataDir)).rejects.toThrow(
       `Another Bureau (process ${child.answer.pid}) is using the data in ${dataDir}: ` +
@@ -239,7 +247,7 @@ describe('who may use it', () => {
   })
 
   test('the same process is refused too', async () => {
-    const dataDir = await makeDataDir()
+    const dataDir = await copyMade()
     await open(dataDir)
     await expect(open(dataDir)).rejects.toThrow(`Another Bureau (process ${process.pid})`)
   })
@@ -260,7 +268,7 @@ describe('who may use it', () => {
   })
 
   test('a wrong password is refused, and the password file is private', async () => {
-    const dataDir = await makeDataDir()
+    const dataDir = await copyMade()
     const { ownerUrl } = await open(dataDir)
     const wrong = new URL(ownerUrl)
     wrong.password = 'password'
@@ -269,7 +277,7 @@ describe('who may use it', () => {
   })
 
   test('the serving role may not change the schema', async () => {
-    const { serverUrl, ownerUrl } = await open(await makeDataDir())
+    const { serverUrl, ownerUrl } = await open(await copyMade())
     for (const statement of ['create table t ()', 'create schema s', 'create temp table t ()']) {
       await expect(query(serverUrl, statement)).rejects.toThrow('permission denied')
     }
@@ -278,16 +286,14 @@ describe('who may use it', () => {
   })
 
   test('lost passwords are said in a sentence, and nothing is made anew', async () => {
-    const dataDir = await makeDataDir()
-    await (await open(dataDir)).stop()
+    const dataDir = await copyMade()
     await rm(join(dataDir, 'postgres/passwords.json'))
     await expect(open(dataDir)).rejects.toThrow(/passwords in .* cannot be read/)
     expect(await readdir(join(dataDir, 'postgres.lock'))).toEqual([])
   })
 
   test('a cluster of another major version is refused', async () => {
-    const dataDir = await makeDataDir()
-    await (await open(dataDir)).stop()
+    const dataDir = await copyMade()
     await writeFile(join(dataDir, 'postgres/data/PG_VERSION'), '17\n')
     await expect(open(dataDir)).rejects.toThrow('was made by PostgreSQL 17')
   })
@@ -387,6 +393,13 @@ async function makeDataDir(): Promise<string> {
   await chmod(path, 0o711)
   cleanUps.push(() => rm(path, { recursive: true, force: true, maxRetries: 5 }))
   return path
+}
+
+async function copyMade(): Promise<string> {
+  const dataDir = await makeDataDir()
+  // Of Node's own copies the copier is the owner, and PostgreSQL takes no files of others.
+  execFileSync('cp', ['-a', `${made}/.`, dataDir])
+  return dataDir
 }
 
 async function open(

@@ -1,6 +1,7 @@
 import type { Config } from '../config.ts'
-import { productVersion, type OpenedProcess } from '../main.ts'
+import type { OpenedProcess } from '../main.ts'
 import type { Service } from '../modules/catalog/index.ts'
+import { productVersion } from '../version.ts'
 import type { DemoLogins, Prepared } from './prepare-business.ts'
 
 /** What a start has to tell. */

@@ -2,7 +2,7 @@ import { Type, type TObject, type TSchema } from 'typebox'
 import { defaultLimit, maxLimit } from './cursor.ts'
 import { sendsFile } from './download.ts'
 import type { AnyContract, Endpoint, ListContract } from './endpoint.ts'
-import { compileValidator } from './validation.ts'
+import { createValidator } from './validation.ts'
 
 /** An endpoint with everything that start-up can make once: validators and reply schemas. */
 export interface ServedEndpoint {
@@ -24,10 +24,10 @@ export function compileEndpoint(endpoint: Endpoint): ServedEndpoint {
   return {
     endpoint,
     validate: {
-      params: compileValidator(params, 'params'),
-      query: compileValidator(querySchemaOf(contract), 'query'),
+      params: createValidator(params, 'params'),
+      query: createValidator(querySchemaOf(contract), 'query'),
       // Without a schema there is no body: what is sent all the same is not dropped in silence.
-      body: contract.rawBody ? undefined : compileValidator(contract.body ?? nothing, 'body'),
+      body: contract.rawBody ? undefined : createValidator(contract.body ?? nothing, 'body'),
     },
     replySchemas: sendsFile(contract)
       ? {}

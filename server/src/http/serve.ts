@@ -35,6 +35,7 @@ import {
   takesJson,
 } from './request-headers.ts'
 import { respond, type RespondOptions } from './respond.ts'
+import { createSerializer } from './serializer.ts'
 import { watchRequest, watchRequests } from './watch-requests.ts'
 
 export interface ServeOptions {
@@ -97,6 +98,7 @@ export async function serve(options: ServeOptions): Promise<FastifyInstance> {
     strictPreflight: false,
   })
   readBodies(app)
+  app.setSerializerCompiler(({ schema }) => createSerializer(schema as object))
   app.addHook('onRequest', (request, reply, done) => {
     const ambiguity = findAmbiguity(request.raw)
     if (ambiguity) {

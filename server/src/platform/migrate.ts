@@ -4,7 +4,7 @@ import path from 'node:path'
 import { runMigrations as migrateJobQueue } from 'graphile-worker'
 import pg from 'pg'
 import { silentJobLogger } from './jobs.ts'
-import { Refusal } from './refusal.ts'
+import { Refusal } from '../kernel/refusal.ts'
 
 export interface MigrateOptions {
   /** The role that owns the schema. */

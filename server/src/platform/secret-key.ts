@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { link, mkdir, readFile, rm, writeFile } from 'node:fs/promises'
 import path from 'node:path'
-import { Refusal } from './refusal.ts'
+import { Refusal } from '../kernel/refusal.ts'
 
 /**
  * The key that all others derive from, made once and kept in the data directory for its owner's

@@ -1,5 +1,6 @@
 import type { Config } from '../config.ts'
-import { documentsDirectory, productVersion, sandboxFile, type Progress } from '../main.ts'
+import { Refusal } from '../kernel/refusal.ts'
+import { documentsDirectory, sandboxFile, type Progress } from '../main.ts'
 import { namedBytes } from '../modules/documents/index.ts'
 import {
   createBackup,
@@ -14,10 +15,10 @@ import {
 } from '../platform/backup/index.ts'
 import { systemClock } from '../platform/clock.ts'
 import { openFileStore } from '../platform/files.ts'
-import { Refusal } from '../platform/refusal.ts'
 import { findSecretKey } from '../platform/secret-key.ts'
 import { createSecrets } from '../platform/secrets.ts'
 import { shareDatabase } from '../reach-database.ts'
+import { productVersion } from '../version.ts'
 
 /** Names within a backup; a restore reads them. */
 export const backupFiles = {

@@ -1,6 +1,6 @@
 import type { Config } from '../config.ts'
 import { openPool, type Pool } from '../platform/database.ts'
-import { Refusal } from '../platform/refusal.ts'
+import { Refusal } from '../kernel/refusal.ts'
 import { takeDatabase } from '../reach-database.ts'
 
 /**

@@ -16,7 +16,7 @@ import {
 } from '../platform/backup/index.ts'
 import { openFileStore } from '../platform/files.ts'
 import { checksumOfMigration, listMigrations, migrate } from '../platform/migrate.ts'
-import { Refusal } from '../platform/refusal.ts'
+import { Refusal } from '../kernel/refusal.ts'
 import { findSecretKey, keepSecretKey } from '../platform/secret-key.ts'
 import { createSecrets } from '../platform/secrets.ts'
 import { takeDatabase } from '../reach-database.ts'

@@ -3,7 +3,7 @@ import type { Config } from '../config.ts'
 import { enlargeDemo, sizes, type Size } from '../demo/enlarge/index.ts'
 import { seedBusiness } from '../demo/seed-business.ts'
 import { openProcess, type Progress } from '../main.ts'
-import { Refusal } from '../platform/refusal.ts'
+import { Refusal } from '../kernel/refusal.ts'
 import { shareDatabase } from '../reach-database.ts'
 
 /** What the verb says of its work: lines that stay, and a share of all that changes. */

@@ -4,7 +4,7 @@ import path from 'node:path'
 import { createReadStream } from 'node:fs'
 import type { Readable } from 'node:stream'
 import { text } from 'node:stream/consumers'
-import { Refusal } from '../refusal.ts'
+import { Refusal } from '../../kernel/refusal.ts'
 import { backupFormat, type Inventory, type Manifest } from './manifest.ts'
 
 /**

@@ -1,7 +1,7 @@
 import pg from 'pg'
 import { to as copyTo } from 'pg-copy-streams'
 import { migrationLockKey } from '../migrate.ts'
-import { Refusal } from '../refusal.ts'
+import { Refusal } from '../../kernel/refusal.ts'
 import { compile, type Sql } from '../sql.ts'
 import { holdBytes, releaseBytes } from './bytes-hold.ts'
 import { connectForCopies } from './connection.ts'
