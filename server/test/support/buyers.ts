@@ -34,9 +34,9 @@ export interface BuyersOptions {
   readonly patientShare: number
 }
 
-const pauseMs = 100
+const pauseMs = 500
 const longestPauseMs = 3000
-const mostRetrying = 40
+const mostRetrying = 200
 
 /** Guests who buy with a card and send a document, one after the other, for as long as they may. */
 export function startBuyers(options: BuyersOptions): Buyers {
@@ -50,6 +50,8 @@ export function startBuyers(options: BuyersOptions): Buyers {
   const visit = async (key: string): Promise<void> => {
     const errand: Errand = { key, bytes: 1000 + Math.floor(random() * 200_000) }
     if (await tryOnce(desk, errand)) return
+    // Nobody hammers a server that is not there.
+    await wait(pauseMs)
     if (random() >= patientShare) return void abandoned.push(key)
     // Whoever waits for a lost answer keeps nobody else from buying.
     const done = retry(desk, errand).finally(() => retrying.delete(done))
@@ -101,17 +103,11 @@ async function retry(desk: Desk, errand: Errand): Promise<void> {
 /** True once the order and its document are acknowledged. */
 async function tryOnce(desk: Desk, errand: Errand): Promise<boolean> {
   errand.order ??= await order(desk, errand.key)
-  if (!errand.order) return pause()
+  if (!errand.order) return false
   const document = await send(desk, errand)
-  if (!document) return pause()
+  if (!document) return false
   desk.bought.push({ key: errand.key, ...errand.order, document })
   return true
-}
-
-/** Nobody hammers a server that is not there. */
-async function pause(): Promise<false> {
-  await wait(pauseMs)
-  return false
 }
 
 async function order(desk: Desk, key: string): Promise<Errand['order']> {
