@@ -66,6 +66,8 @@ const pollIntervalMs = 2000
 /** Every statement of the queue is quick: one without an answer for so long was never heard. */
 const queueTimeoutMs = 10_000
 const restartAfterMs = 1000
+/** The library may wait for ever for the end of a queue whose connections broke while it began. */
+const lostQueueEndsInMs = queueTimeoutMs
 /** A failed job is tried again after e^n seconds: 25 tries are about three days. */
 const jobAttempts = 25
 
@@ -99,11 +101,13 @@ export async function startJobs(options: JobsOptions): Promise<JobRunner> {
   const stopped = once(stopping.signal, 'abort')
   const clock = watchClock(() => timeOf(options))
   let queue = await beginQueue(pool, options)
-  /** What ran when its queue was lost may wait for its own deadline: nobody waits for that. */
+  /** What ran when its queue was lost may wait for its own deadline: the next queue does not. */
   const ending = new Set<Promise<void>>()
 
   const leave = (left: Queue): void => {
-    const end = left.stop().finally(() => ending.delete(end))
+    const end = Promise.race([left.stop(), wait(lostQueueEndsInMs)]).finally(() =>
+      ending.delete(end),
+    )
     ending.add(end)
   }
 

@@ -171,7 +171,7 @@ async function settle(proof: Proof, buyers: Buyers, killed: number): Promise<voi
   expect(complaints).toEqual([])
   const waitedMs = await untilRecorded()
   bureau.child.kill('SIGTERM')
-  expect(await bureau.ended).toBe(0)
+  expect(await bureau.ended, bureau.output().slice(-2000)).toBe(0)
   const { orders, charges, swept } = await examine(buyers)
   await startAgain()
   proof.measured(`${killed} kills, ${bought.length} orders acknowledged, 0 lost`)
