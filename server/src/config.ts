@@ -51,6 +51,8 @@ export interface Config {
   readonly metricsToken: string | undefined
   readonly logLevel: string
   readonly errorDetail: boolean
+  /** Processes that serve; with more than one, this process is their parent and serves nothing. */
+  readonly workers: number
 }
 
 /** All that is wrong with the environment, one sentence each. */
@@ -103,6 +105,7 @@ export const variableNames = [
   'METRICS_TOKEN',
   'LOG_LEVEL',
   'ERROR_DETAIL',
+  'WORKERS',
 ] as const
 type VariableName = (typeof variableNames)[number]
 
@@ -172,6 +175,7 @@ export function readConfig(environment: Environment = process.env): Config {
     metricsToken: read.text('METRICS_TOKEN'),
     logLevel: read.choice('LOG_LEVEL', ['debug', 'info', 'warn', 'error', 'silent'], 'info'),
     errorDetail: read.flag('ERROR_DETAIL', !production),
+    workers: read.integer('WORKERS', { fallback: 1, minimum: 1, maximum: 64 }),
   }
   problems.push(...contradictions(config))
   if (problems.length > 0) throw new ConfigError(problems)

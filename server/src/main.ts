@@ -26,6 +26,7 @@ import { createTokens } from './platform/tokens.ts'
 import { recordUncaught } from './platform/uncaught.ts'
 import { takeDatabase } from './reach-database.ts'
 import { productVersion } from './version.ts'
+import { startWorkers, type Handed, type StandIn } from './workers.ts'
 
 /** Bureau with everything that it needs, not yet open to anybody. */
 export interface OpenedProcess {
@@ -70,9 +71,62 @@ export async function readyDatabase(config: Config, progress: Progress): Promise
   }
 }
 
-/** Brings up everything that one process needs: database, ports, modules. */
+/** Brings up everything that Bureau needs: database, ports, modules. */
 export async function openProcess(config: Config, progress: Progress): Promise<OpenedProcess> {
-  const stops: (() => Promise<void>)[] = []
+  return await withLifetime(async ({ stops, stop }) => {
+    const database = await readyDatabase(config, progress)
+    stops.push(database.stop)
+    const sandbox = config.payments === 'sandbox' ? await openSandbox(config) : undefined
+    if (sandbox) stops.push(() => sandbox.close())
+    const standIn = sandbox && { url: sandbox.url, webhookSecret: sandboxSecret }
+    const opened = { config, database, standIn, progress }
+    const part = await assemble(opened, stops)
+    return {
+      app: part.app,
+      migrations: database.migrations,
+      sandbox,
+      systemContext: (task) => part.contextFor(task, task),
+      serve: async () => {
+        await startRoles(part, database, stops)
+        const url =
+          config.workers > 1
+            ? await serveByWorkers(part, opened, stops)
+            : await listen(part, config, stops)
+        sandbox?.setWebhook(`${url}/api/webhook/stripe`, [sandboxSecret])
+        return url
+      },
+      stop,
+    }
+  })
+}
+
+/** One of `WORKERS`: it serves what its parent has opened, and nothing else. */
+export async function openWorker(
+  config: Config,
+  handed: Handed,
+  { progress, wake }: { readonly progress: Progress; readonly wake: () => void },
+): Promise<Pick<OpenedProcess, 'serve' | 'stop'>> {
+  return await withLifetime(async ({ stops, stop }) => {
+    const { database, standIn } = handed
+    const part = await assemble({ config, database, standIn, progress, wake }, stops)
+    return {
+      serve: async () => {
+        stops.push(watchUncaught(part))
+        return await listen(part, config, stops)
+      },
+      stop,
+    }
+  })
+}
+
+/** What was begun, to be ended in the opposite order. */
+type Stops = (() => Promise<void>)[]
+
+/** Ends what was begun where the rest of it cannot be. */
+async function withLifetime<T>(
+  begin: (lifetime: { stops: Stops; stop: () => Promise<void> }) => Promise<T>,
+): Promise<T> {
+  const stops: Stops = []
   const stop = async (): Promise<void> => {
     const failures: unknown[] = []
     for (const step of stops.splice(0).toReversed()) {
@@ -82,41 +136,48 @@ export async function openProcess(config: Config, progress: Progress): Promise<O
     if (failures.length > 0) throw new AggregateError(failures, 'not everything stopped cleanly')
   }
   try {
-    return await assemble(config, progress, { stops, stop })
+    return await begin({ stops, stop })
   } catch (error) {
     await stop()
     throw error
   }
 }
 
-/** What was begun, to be ended in the opposite order. */
-interface Lifetime {
-  readonly stops: (() => Promise<void>)[]
-  readonly stop: () => Promise<void>
+/** What a part of Bureau stands on. */
+interface Opened {
+  readonly config: Config
+  readonly database: Handed['database']
+  readonly standIn: StandIn | undefined
+  readonly progress: Progress
+  /** Where the relay runs in another process. */
+  readonly wake?: () => void
 }
 
-async function assemble(
-  config: Config,
-  progress: Progress,
-  { stops, stop }: Lifetime,
-): Promise<OpenedProcess> {
+/** Bureau's modules on their ports, before anything of it runs. */
+interface Part {
+  readonly app: App
+  readonly db: Pool
+  readonly log: Logger
+  readonly waking: { relay: Relay | undefined }
+  readonly contextFor: (task: string, requestId: string) => AppContext
+}
+
+async function assemble(opened: Opened, stops: Stops): Promise<Part> {
+  const { config, database, wake } = opened
   const log = createLogger(config.logLevel)
-  const database = await readyDatabase(config, progress)
-  stops.push(database.stop)
   const db = openPool({
     url: database.serverUrl,
-    size: config.databasePool,
+    // Who leaves the serving to others needs few.
+    size: config.workers > 1 && !wake ? parentPool : config.databasePool,
     namedStatements: config.databaseNamedStatements,
     timeoutMs: config.requestTimeoutMs,
     onError: (error) => log.warn({ err: error }, 'database connection lost'),
   })
   stops.push(() => db.close())
-  const sandbox = config.payments === 'sandbox' ? await openSandbox(config) : undefined
-  if (sandbox) stops.push(() => sandbox.close())
-  const ports = await openPorts(config, { db, database, sandbox, log, progress })
+  const ports = await openPorts(opened, db, log)
   stops.push(() => ports.invalidation.stop())
   stops.push(() => ports.mail.close())
-  const waking = { relay: undefined as Relay | undefined }
+  const waking: Part['waking'] = { relay: undefined }
   const app = await createApp({
     db,
     ports,
@@ -125,39 +186,78 @@ async function assemble(
     http: httpSettingsOf(config),
     migrations: await listMigrations(migrationsDirectory),
     version: productVersion,
-    wake: () => waking.relay?.wake(),
+    wake: wake ?? (() => waking.relay?.wake()),
   })
   stops.push(() => closeServer(app.http))
-  const contextFor = (task: string, requestId: string): AppContext =>
-    app.contextFor({ kind: 'system', task }, { requestId, address: undefined, lease: null })
   return {
     app,
-    migrations: database.migrations,
-    sandbox,
-    systemContext: (task) => contextFor(task, task),
-    serve: async () => {
-      const forget = recordUncaught({ log, errorReports: app.instruments.errorReports })
-      stops.push(async () => forget())
-      const relay = startRelay(db, app.events, log)
-      waking.relay = relay
-      stops.push(relay.stop)
-      const jobs = await startJobs({
-        directUrl: database.directUrl,
-        tasks: app.tasks,
-        jobs: app.jobs,
-        contextFor: (task, jobId) => contextFor(task, requestIdOf(jobId)),
-        log,
-      })
-      stops.push(keepJobProcess({ db, log }, jobs).stop)
-      stops.push(jobs.stop)
-      const url = await app.http.listen({ host: config.host, port: config.port }).catch(refuseHost)
-      // Requests end before the roles that they wake: the web server is the first to be closed.
-      stops.push(() => closeServer(app.http))
-      sandbox?.setWebhook(`${url}/api/webhook/stripe`, [sandboxSecret])
-      return url
-    },
-    stop,
+    db,
+    log,
+    waking,
+    contextFor: (task, requestId) =>
+      app.contextFor({ kind: 'system', task }, { requestId, address: undefined, lease: null }),
   }
+}
+
+/** Of a parent that serves nobody. */
+const parentPool = 3
+
+/** What runs beside requests, once over a business: several processes share it. */
+async function startRoles(part: Part, database: ReadyDatabase, stops: Stops): Promise<void> {
+  const { app, db, log, contextFor } = part
+  stops.push(watchUncaught(part))
+  const relay = startRelay(db, app.events, log)
+  part.waking.relay = relay
+  stops.push(relay.stop)
+  const jobs = await startJobs({
+    directUrl: database.directUrl,
+    tasks: app.tasks,
+    jobs: app.jobs,
+    contextFor: (task, jobId) => contextFor(task, requestIdOf(jobId)),
+    log,
+  })
+  stops.push(keepJobProcess({ db, log }, jobs).stop)
+  stops.push(jobs.stop)
+}
+
+function watchUncaught({ app, log }: Part): () => Promise<void> {
+  const forget = recordUncaught({ log, errorReports: app.instruments.errorReports })
+  return async () => forget()
+}
+
+async function listen({ app }: Part, { host, port }: Config, stops: Stops): Promise<string> {
+  const url = await app.http.listen({ host, port }).catch(refuseHost)
+  // Requests end before the roles that they wake: the web server is the first to be closed.
+  stops.push(() => closeServer(app.http))
+  return url
+}
+
+async function serveByWorkers(part: Part, opened: Opened, stops: Stops): Promise<string> {
+  const { config, database, standIn } = opened
+  await requireConnections(part.db, config)
+  const { serverUrl, directUrl } = database
+  const workers = await startWorkers(
+    { count: config.workers, handed: { database: { serverUrl, directUrl }, standIn } },
+    { log: part.log, onWake: () => part.waking.relay?.wake() },
+  )
+  stops.push(workers.stop)
+  return workers.url
+}
+
+/** Beside the pools of the workers: the parent's own, its jobs', and who looks in from outside. */
+const spareConnections = 10
+
+async function requireConnections(db: Pool, { workers, databasePool }: Config): Promise<void> {
+  const { rows } = await db.driver.query<{ max: number }>(
+    `select current_setting('max_connections')::int as max`,
+  )
+  const needed = workers * databasePool + spareConnections
+  const max = rows[0]?.max ?? 0
+  if (needed <= max) return
+  throw new Refusal(
+    `WORKERS=${workers} with DATABASE_POOL=${databasePool} need ${needed} connections, and the ` +
+      `database has max_connections=${max}: lower one of the two, or raise that.`,
+  )
 }
 
 /** A port that is taken, or one for the great only, is told apart from this. */
@@ -193,23 +293,19 @@ function isPortTaken(error: unknown): boolean {
   return error instanceof Error && 'code' in error && error.code === 'EADDRINUSE'
 }
 
-interface OpenedSoFar {
-  readonly db: Pool
-  readonly database: ReadyDatabase
-  readonly sandbox: Sandbox | undefined
-  readonly log: Logger
-  readonly progress: Progress
-}
-
-async function openPorts(config: Config, opened: OpenedSoFar): Promise<Ports> {
-  const { db, database, sandbox, log, progress } = opened
+async function openPorts(opened: Opened, db: Pool, log: Logger): Promise<Ports> {
+  const { config, database, standIn, progress } = opened
   const secrets = createSecrets(config.secretKey ?? (await keepSecretKey(config.dataDir)))
   return {
-    stripe: openProvider(config, sandbox),
+    stripe: openProvider(config, standIn),
     secrets,
     tokens: await createTokens({ db, secrets, issuer: config.publicUrl, log }),
     passwords: createPasswords(),
-    limits: createLimits(db, { scale: config.rateLimitScale, processes: 1, clock: systemClock }),
+    limits: createLimits(db, {
+      scale: config.rateLimitScale,
+      processes: config.workers,
+      clock: systemClock,
+    }),
     invalidation: await startInvalidation({ directUrl: database.directUrl, log }),
     mail: openMailbox(config, progress),
     files: await openFileStore({ directory: documentsDirectory(config) }),
@@ -231,13 +327,13 @@ export function documentsDirectory({ dataDir }: Config): string {
   return path.join(dataDir, 'documents')
 }
 
-export function openProvider(config: Config, sandbox?: Sandbox): StripePort {
-  if (sandbox) {
+export function openProvider(config: Config, standIn?: StandIn): StripePort {
+  if (standIn) {
     return openStripe({
       secretKey: sandboxKey,
       publishableKey: 'pk_test_sandbox',
-      webhookSecrets: [sandboxSecret],
-      apiBase: sandbox.url,
+      webhookSecrets: [standIn.webhookSecret],
+      apiBase: standIn.url,
     })
   }
   if (config.payments === 'off' || config.stripeSecretKey === undefined) return closedStripe()

@@ -36,6 +36,7 @@ const roleUses: Readonly<Record<string, readonly string[]>> = {
     'platform/database.ts',
     'platform/sql.ts',
     'platform/list.ts',
+    'platform/together.ts',
     'kernel',
     // A hot write is one statement: it holds the event's row and the job's beside its own.
     'platform/outbox.ts',
@@ -94,11 +95,12 @@ const packageOwners: Readonly<Record<string, RegExp>> = {
   'node:child_process': /^platform\/embedded-database\//,
   // In config/ only to tell an address from another word; clamd is spoken to over a socket.
   'node:net': /^platform\/(embedded-database\/|scanner\.ts$)|^main\.ts$|^config\//,
+  'node:cluster': /^workers\.ts$/,
   'node:module': /^platform\/(passwords\.ts$|embedded-database\/)/,
   // How late the event loop is.
   'node:perf_hooks': /^platform\/traffic\.ts$/,
   // Whoever comes second to a checkout waits for the first one's payment object.
-  'node:timers/promises': /^platform\/|^(main|cli)\.ts$|^modules\/checkout\/usecases\//,
+  'node:timers/promises': /^platform\/|^workers\.ts$|^modules\/checkout\/usecases\//,
   'node:util': /./,
   'node:stream': /^(platform|http)\//,
   'node:stream/consumers': /^platform\/backup\//,
@@ -106,7 +108,7 @@ const packageOwners: Readonly<Record<string, RegExp>> = {
   'node:http': /^http\//,
   // To look at one small part of an office file, and to draw the pictures of the demo.
   'node:zlib': /^platform\/office-file\.ts$|^demo\//,
-  'node:events': /^(platform|http)\/|^main\.ts$/,
+  'node:events': /^(platform|http)\/|^workers\.ts$/,
 }
 
 /** These may name the types of a package whose values another file owns. */

@@ -5,7 +5,7 @@ import { printBanner } from '../demo/banner.ts'
 import { prepareBusiness } from '../demo/prepare-business.ts'
 import { describeApi } from '../http/openapi.ts'
 import { Refusal } from '../kernel/refusal.ts'
-import { documentsDirectory, openProcess, readyDatabase, sandboxFile } from '../main.ts'
+import { documentsDirectory, openProcess, openWorker, readyDatabase, sandboxFile } from '../main.ts'
 import { modules } from '../modules/index.ts'
 import { backUp, describeBackup } from '../verbs/backup.ts'
 import { examine } from '../verbs/doctor.ts'
@@ -13,6 +13,7 @@ import { eraseDatabase } from '../verbs/erase-database.ts'
 import { restore } from '../verbs/restore.ts'
 import { seed } from '../verbs/seed.ts'
 import { productVersion } from '../version.ts'
+import { isWorker, meetParent } from '../workers.ts'
 import { reasonOf } from './reason.ts'
 
 export type Verb = (config: Config, words: readonly string[]) => void | Promise<void>
@@ -42,6 +43,7 @@ export const verbs: Readonly<Record<VerbName, Verb>> = {
 const stopWithinMs = 14_000
 
 async function start(config: Config): Promise<void> {
+  if (isWorker()) return await work(config)
   const startedAt = performance.now()
   outliveOutput()
   const opening = openProcess(config, tellProgress)
@@ -59,6 +61,24 @@ async function start(config: Config): Promise<void> {
     if (signal.aborted) return
     await opened.stop()
     throw error
+  }
+}
+
+/** One of WORKERS, begun by a parent that runs the same command. */
+async function work(config: Config): Promise<void> {
+  outliveOutput()
+  const { handed, gone, say } = await meetParent()
+  const wake = (): void => say({ kind: 'committed' })
+  const opening = openWorker(config, handed, { progress: tellProgress, wake })
+  const signal = stopOnSignals(async () => (await opening).stop(), gone)
+  try {
+    const url = await (await opening).serve()
+    say({ kind: 'serves', url })
+  } catch (error) {
+    if (signal.aborted) return
+    say({ kind: 'refuses', reason: reasonOf(error) })
+    process.exitCode = 1
+    process.disconnect()
   }
 }
 
@@ -141,7 +161,7 @@ function outliveOutput(): void {
 }
 
 /** Also while the start still runs: it is then ended as soon as it is done. */
-function stopOnSignals(stop: () => Promise<void>): AbortSignal {
+function stopOnSignals(stop: () => Promise<void>, gone?: AbortSignal): AbortSignal {
   const stopping = new AbortController()
   const onSignal = (): void => {
     if (stopping.signal.aborted) return
@@ -157,5 +177,6 @@ function stopOnSignals(stop: () => Promise<void>): AbortSignal {
   }
   process.on('SIGTERM', onSignal)
   process.on('SIGINT', onSignal)
+  gone?.addEventListener('abort', onSignal)
   return stopping.signal
 }

@@ -17,7 +17,7 @@ export type InputPart = 'body' | 'query' | 'params'
 
 /**
  * A function that throws 400 with JSON Pointers where the value does not fit the schema. Its first
- * call compiles it: all of them at once would be a quarter of a start.
+ * call compiles it: a start would wait for all of them at once.
  */
 export function createValidator(schema: TSchema, part: InputPart): (value: unknown) => void {
   const ajv = part === 'body' ? bodyAjv : textAjv

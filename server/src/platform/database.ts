@@ -282,7 +282,8 @@ function queryable(
 
 const camelCaseNames = new Map<string, string>()
 
-function toCamelCase(column: string): string {
+/** A column's name as a member's. */
+export function toCamelCase(column: string): string {
   const known = camelCaseNames.get(column)
   if (known !== undefined) return known
   const name = column.replaceAll(/_([a-z0-9])/g, (_, letter: string) => letter.toUpperCase())

@@ -1,4 +1,3 @@
-import { fileTypeFromBuffer } from 'file-type'
 import type { ReadableBytes } from './files.ts'
 import { endsAsArchive, readOfficeKind, type OfficeKind } from './office-file.ts'
 
@@ -106,8 +105,12 @@ async function kindOfHead(head: Buffer): Promise<FileKind | undefined> {
 
 const pdfMark = Buffer.from('%PDF-')
 
-/** The library reads a few bytes in memory; what it trips over is nothing that it knows. */
+/**
+ * The library reads a few bytes in memory; what it trips over is nothing that it knows. It is loaded
+ * by the first file, not by the start.
+ */
 async function mimeOf(head: Buffer): Promise<string | undefined> {
+  const { fileTypeFromBuffer } = await import('file-type')
   try {
     return (await fileTypeFromBuffer(head))?.mime
   } catch {

@@ -105,9 +105,8 @@ export async function startJobs(options: JobsOptions): Promise<JobRunner> {
   const ending = new Set<Promise<void>>()
 
   const leave = (left: Queue): void => {
-    const end = Promise.race([left.stop(), wait(lostQueueEndsInMs)]).finally(() =>
-      ending.delete(end),
-    )
+    const givenUp = wait(lostQueueEndsInMs, undefined, { ref: false })
+    const end = Promise.race([left.stop(), givenUp]).finally(() => ending.delete(end))
     ending.add(end)
   }
 

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { serveTable, type ServedTable } from '../../test/support/table.ts'
 import type { Page, Position, Sort } from '../kernel/page.ts'
-import { fetchPage, type ListDefinition } from './list.ts'
+import { contains, fetchPage, type ListDefinition } from './list.ts'
 import { sql } from './sql.ts'
 
 interface Filters {
@@ -97,5 +97,41 @@ describe('fetchPage', () => {
       filters: {},
     })
     expect(page.next).toBeNull()
+  })
+})
+
+/** Three thousand rows: a search among them finds ten, or far more than are sorted by themselves. */
+const searched: ListDefinition<{ readonly q?: string }> = {
+  columns: sql`key, hits`,
+  from: sql`(select 'row' || lpad(n::text, 5, '0') as key, n % 7 as hits
+    from generate_series(0, 2999) as n) as rows`,
+  id: sql`key`,
+  sorts: { hits: { column: sql`hits`, type: sql`int` } },
+  filters: { q: (q) => contains(sql`key`, q) },
+}
+
+describe('a search', () => {
+  test.each([
+    ['few', 'row0012', 10],
+    ['many', 'row', 3000],
+    ['nothing', 'column', 0],
+  ])('that finds %s reads each row once, in order, a page a statement', async (_what, q, count) => {
+    for (const direction of ['asc', 'desc'] as const) {
+      const rows: Row[] = []
+      let after: Position | null = null
+      do {
+        const before = served.db.statementCount()
+        const page: Page<Row> = await fetchPage(served.db, searched, {
+          page: { limit: 400, sort: { field: 'hits', direction }, after, count: false },
+          filters: { q },
+        })
+        expect(served.db.statementCount() - before).toBe(1)
+        rows.push(...page.data)
+        after = page.next
+      } while (after)
+      expect(rows).toHaveLength(count)
+      const upwards = rows.toSorted((a, b) => a.hits - b.hits || (a.key < b.key ? -1 : 1))
+      expect(rows).toEqual(direction === 'asc' ? upwards : upwards.toReversed())
+    }
   })
 })

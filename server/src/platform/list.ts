@@ -40,10 +40,10 @@ export async function fetchPage<Row extends object, Filters extends object>(
   list: ListDefinition<Filters>,
   { page, filters }: ListQuery<Filters>,
 ): Promise<Page<Row>> {
-  const conditions = await boundedConditions(db, list, filters)
+  const wanted = wantedRows(list, filters)
   const [rows, total] = await Promise.all([
-    fetchRows<Row, Filters>(db, list, { conditions, page }),
-    page.count ? countRows(db, list, conditions) : undefined,
+    fetchRows<Row, Filters>(db, list, { wanted, page }),
+    page.count ? countRows(db, list, wanted.matching) : undefined,
   ])
   const data = rows.slice(0, page.limit)
   const last = rows.length > page.limit ? data.at(-1) : undefined
@@ -66,30 +66,50 @@ export function conditionsOf<Filters extends object>(
   return list.where ? [list.where, ...given] : given
 }
 
-/**
- * A search for few rows in a list of very many: the planner would read all of them in the order of
- * the sort, hoping to meet enough soon. So the rows are found by the search index first, and a
- * search that no index serves is one through the newest alone.
- */
-async function boundedConditions<Filters extends object>(
-  db: Db,
+/** Which rows a list is asked for. */
+interface WantedRows {
+  readonly matching: readonly Sql[]
+  /**
+   * Present where these are found by a search index: what the other filters demand. The planner
+   * would read all rows in the order of the sort, hoping to meet some of the few that match soon.
+   */
+  readonly beside?: readonly Sql[]
+}
+
+function wantedRows<Filters extends object>(
   list: ListDefinition<Filters>,
   filters: Filters,
-): Promise<Sql[]> {
+): WantedRows {
   const { q, ...others } = filters as Filters & { readonly q?: unknown }
-  if (typeof q !== 'string') return conditionsOf(list, filters)
-  const narrow = conditionsOf(list, others as Filters)
   const matching = conditionsOf(list, filters)
-  if (!isIndexable(q)) {
-    const { column } = sortColumnOf(list, { field: 'createdAt', direction: 'desc' })
-    const newest = sql`select ${list.id} from ${list.from} ${whereAll(narrow)}
-      order by ${column} desc, ${list.id} desc limit ${searchedUnindexed}`
-    return [...matching, sql`${list.id} = any(array(${newest}))`]
-  }
-  const found = await db.many<{ id: string }>(sql`
-    select ${list.id} as id from ${list.from} ${whereAll(matching)} limit ${fewMatches + 1}`)
-  if (found.length > fewMatches) return matching
-  return [...narrow, sql`${list.id} = any(${found.map(({ id }) => id)}::text[])`]
+  if (typeof q !== 'string') return { matching }
+  const beside = conditionsOf(list, others as Filters)
+  if (isIndexable(q)) return { matching, beside }
+  // A search that no index serves is one through the newest alone.
+  const { column } = sortColumnOf(list, { field: 'createdAt', direction: 'desc' })
+  const newest = sql`select ${list.id} from ${list.from} ${whereAll(beside)}
+    order by ${column} desc, ${list.id} desc limit ${searchedUnindexed}`
+  return { matching: [...matching, sql`${list.id} = any(array(${newest}))`] }
+}
+
+/**
+ * A search looks for its rows first: where they are few they are sorted by themselves, and where
+ * they are many they are met soon in the order of the sort. One of the two parts is empty always,
+ * and PostgreSQL does not begin with it.
+ */
+function composeWanted<Filters extends object>(
+  list: ListDefinition<Filters>,
+  { matching, beside }: WantedRows,
+  page: PageRequest,
+): Sql {
+  if (!beside) return composePage(list, matching, page)
+  const few = sql`(select count(*) <= ${fewMatches} from found)`
+  const theFew = [...beside, sql`${list.id} = any(array(select id from found))`, few]
+  return sql`with found as materialized (
+      select ${list.id} as id from ${list.from} ${whereAll(matching)} limit ${fewMatches + 1})
+    (${composePage(list, theFew, page)})
+    union all
+    (${composePage(list, [...matching, sql`not ${few}`], page)})`
 }
 
 /** So many at most are sorted by themselves; what matches more often is met soon in any order. */
@@ -136,15 +156,19 @@ export function composePage<Filters extends object>(
 async function fetchRows<Row extends object, Filters extends object>(
   db: Db,
   list: ListDefinition<Filters>,
-  { conditions, page }: { conditions: readonly Sql[]; page: PageRequest },
+  { wanted, page }: { wanted: WantedRows; page: PageRequest },
 ): Promise<(Row & KeyOfRow)[]> {
-  const rows = await db.many<Row & KeyOfRow>(composePage(list, conditions, page))
+  const rows = await db.many<Row & KeyOfRow>(composeWanted(list, wanted, page))
   const { column, nullable } = sortColumnOf(list, page.sort)
   const isAmongValues = page.after !== null && page.after[0] !== null
   if (!nullable || !isAmongValues || rows.length > page.limit) return rows
-  const valueless = [...conditions, sql`${column} is null`]
+  const isNull = sql`${column} is null`
+  const valueless = {
+    matching: [...wanted.matching, isNull],
+    ...(wanted.beside && { beside: [...wanted.beside, isNull] }),
+  }
   const rest = { ...page, after: null, limit: page.limit - rows.length }
-  return [...rows, ...(await db.many<Row & KeyOfRow>(composePage(list, valueless, rest)))]
+  return [...rows, ...(await db.many<Row & KeyOfRow>(composeWanted(list, valueless, rest)))]
 }
 
 interface KeyOfRow {

@@ -1,4 +1,4 @@
-import sanitizeHtml from 'sanitize-html'
+import type { Tag } from 'sanitize-html'
 
 /** What staff may use in a mail of their own: text and its order, nothing that runs or loads. */
 const allowedTags = [
@@ -41,9 +41,10 @@ const maxDepth = 30
 /**
  * Foreign HTML made safe for a mail: no script, style, form, image, frame, class or handler. A link
  * to one of `origins` stays a link. Of any other the address takes the place of the words, so that
- * nobody is led anywhere by a name.
+ * nobody is led anywhere by a name. The library is loaded by the first of them.
  */
-export function cleanMarkup(html: string, origins: readonly string[]): string {
+export async function cleanMarkup(html: string, origins: readonly string[]): Promise<string> {
+  const { default: sanitizeHtml } = await import('sanitize-html')
   const cleaned = sanitizeHtml(html, {
     allowedTags,
     nonTextTags: silencedTags,
@@ -67,7 +68,7 @@ export function cleanMarkup(html: string, origins: readonly string[]): string {
  * is written as browsers read it, so that no reader takes it for another. Where there is no address
  * to show, the words stay.
  */
-function judgeLink(href: string, origins: readonly string[]): sanitizeHtml.Tag {
+function judgeLink(href: string, origins: readonly string[]): Tag {
   const url = URL.canParse(href) ? new URL(href) : undefined
   if (url && origins.includes(url.origin)) return { tagName: 'a', attribs: { href: url.href } }
   const isShown = /^(https?|mailto|tel):/i.test(href)

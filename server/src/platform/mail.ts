@@ -1,4 +1,4 @@
-import { createTransport, type Transporter } from 'nodemailer'
+import type { Transporter } from 'nodemailer'
 import type { Finding } from './health.ts'
 
 /** A mail that is ready to go: one recipient, both forms of the text, the id that it keeps. */
@@ -86,8 +86,36 @@ const defaultRestMs = 30_000
 /** Sends by SMTP over a few connections that are kept open. */
 export function openMail(options: MailOptions): Mail {
   const { sender, restMs = defaultRestMs, deadlineMs = defaultDeadlineMs } = options
+  // The package is loaded by the first mail, not by the start.
+  let opening: Promise<Transporter> | undefined
+  const open = (): Promise<Transporter> => (opening ??= openTransport(options.url, deadlineMs))
+  const turns = takeTurns(restMs)
+  return {
+    sender,
+    isConfigured: true,
+    isResting: turns.isResting,
+    takeTurn: turns.take,
+    showLink: undefined,
+    send: async (mail) => {
+      try {
+        await sendWithin(await open(), deadlineMs, { mail, sender })
+        turns.reached()
+      } catch (error) {
+        const failure = toMailError(error)
+        if (failure.failure === 'unreachable') turns.missed()
+        else turns.reached()
+        throw failure
+      }
+    },
+    check: async () => await look(await open()),
+    close: async () => (await opening)?.close(),
+  }
+}
+
+async function openTransport(url: string, deadlineMs: number): Promise<Transporter> {
+  const { createTransport } = await import('nodemailer')
   const transport = createTransport({
-    url: options.url,
+    url,
     pool: true,
     maxConnections: 3,
     // What is tried again is decided by the outbox, which counts and tells.
@@ -102,27 +130,7 @@ export function openMail(options: MailOptions): Mail {
   })
   // A kept connection that breaks while nobody uses it is no failure of anybody's mail.
   transport.on('error', () => undefined)
-  const turns = takeTurns(restMs)
-  return {
-    sender,
-    isConfigured: true,
-    isResting: turns.isResting,
-    takeTurn: turns.take,
-    showLink: undefined,
-    send: async (mail) => {
-      try {
-        await sendWithin(transport, deadlineMs, { mail, sender })
-        turns.reached()
-      } catch (error) {
-        const failure = toMailError(error)
-        if (failure.failure === 'unreachable') turns.missed()
-        else turns.reached()
-        throw failure
-      }
-    },
-    check: async () => await look(transport),
-    close: async () => transport.close(),
-  }
+  return transport
 }
 
 /** No server: mails wait. `showLink` is for machines where the operator is the only reader. */

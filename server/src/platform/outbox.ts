@@ -4,6 +4,7 @@ import type { Context, IdempotencyLease, TxContext } from './context.ts'
 import type { Db, Pool } from './database.ts'
 import type { Audience, EventRegistry, NewEvent, StoredEvent } from './events.ts'
 import { joinSql, json, sql, type Sql } from './sql.ts'
+import type { Part } from './together.ts'
 
 /**
  * Writes events with the fact they announce and runs the listeners that belong to the same
@@ -98,26 +99,51 @@ export const leaseHeld: Sql = sql`exists (select 1 from lease)`
 /** Of one aggregate, newest first; a timeline longer than this is read from the audit trail. */
 const maxTimeline = 200
 
-/** The events of one aggregate that this audience may see, with the fields that it may see. */
-export async function listTimeline(
-  ctx: Context,
-  rootId: string,
-  audience: Audience,
-): Promise<StoredEvent<Record<string, unknown>>[]> {
+export type TimelineEvent = StoredEvent<Record<string, unknown>>
+
+/** The events of one aggregate that this audience may see; what of them is for `showTimeline`. */
+export function timelineOf(ctx: Context, rootId: string, audience: Audience): Part<TimelineEvent> {
   // Asked by type, so that what others may see does not push out what this audience may.
   const types = [...ctx.events.types.values()]
     .filter((type) => type.audiences[audience] !== undefined)
     .map((type) => type.name)
-  const events = await ctx.db.many<StoredEvent<Record<string, unknown>>>(sql`
-    select id, root_id, root_version, type, at, actor_id, actor_kind, data
-    from events where root_id = ${rootId} and type = any(${types}::text[])
-    order by root_version desc limit ${maxTimeline}`)
+  return {
+    query: sql`
+      select id, root_id, root_version, type, at, actor_id, actor_kind, data
+      from events where root_id = ${rootId} and type = any(${types}::text[])
+      order by root_version desc limit ${maxTimeline}`,
+    instants: { at: true },
+  }
+}
+
+/** Of whom a timeline tells this audience: customers are told of no staff. */
+export function peopleIn({ query }: Part<TimelineEvent>, audience: Audience): Sql {
+  return sql`select actor_id from (${query}) as shown
+    where actor_id is not null and (${audience === 'staff'}::boolean or actor_kind <> 'staff')`
+}
+
+/** The events with the fields that this audience may see. */
+export function showTimeline(
+  ctx: Context,
+  events: readonly TimelineEvent[],
+  audience: Audience,
+): TimelineEvent[] {
   return events.flatMap((event) => {
     const schema = ctx.events.types.get(event.type)?.audiences[audience]
     if (!schema) return []
     const seen = Object.keys(schema.properties).filter((key) => key in event.data)
     return [{ ...event, data: Object.fromEntries(seen.map((key) => [key, event.data[key]])) }]
   })
+}
+
+/** The same, read by itself. */
+export async function listTimeline(
+  ctx: Context,
+  rootId: string,
+  audience: Audience,
+): Promise<TimelineEvent[]> {
+  const events = await ctx.db.many<TimelineEvent>(timelineOf(ctx, rootId, audience).query)
+  return showTimeline(ctx, events, audience)
 }
 
 /** One event by its key, for a listener that runs after the commit. */

@@ -18,7 +18,7 @@ import { createLogger, type Logger } from '../../src/platform/log.ts'
 import { keepMail, readSender, type Mail, type UnmailedLink } from '../../src/platform/mail.ts'
 import { listMigrations } from '../../src/platform/migrate.ts'
 import { relayEvents } from '../../src/platform/outbox.ts'
-import { createPasswords } from '../../src/platform/passwords.ts'
+import { createPasswords, type Passwords } from '../../src/platform/passwords.ts'
 import { openScanner } from '../../src/platform/scanner.ts'
 import { createSecrets } from '../../src/platform/secrets.ts'
 import { closedStripe, openStripe } from '../../src/platform/stripe.ts'
@@ -246,7 +246,7 @@ async function openPorts(given: PortOptions): Promise<Ports> {
           }),
     secrets,
     tokens: await createTokens({ db, secrets, issuer: testBusiness.publicUrl, log }),
-    passwords: createPasswords(),
+    passwords: openPasswords(),
     limits: createLimits(db, { scale: options.rateLimitScale ?? 1000, processes: 1, clock }),
     invalidation: await startInvalidation({
       directUrl: options.noticesUrl ?? database.serverUrl,
@@ -258,6 +258,23 @@ async function openPorts(given: PortOptions): Promise<Ports> {
     files: await openFileStore({ directory: documentsDirectory, reservedBytes: 0 }),
     scanner: options.clamdUrl === undefined ? null : openScanner({ url: options.clamdUrl }),
     log,
+  }
+}
+
+const passwords = createPasswords()
+let hashOfTests: Promise<string> | undefined
+
+/** The suite's own password is everybody's way in: it is hashed once for all apps of a worker. */
+function openPasswords(): Passwords {
+  return {
+    isCommon: (password) => passwords.isCommon(password),
+    hash: (password) =>
+      password === testPassword
+        ? (hashOfTests ??= passwords.hash(password))
+        : passwords.hash(password),
+    verify: async (hash, password) =>
+      (password === testPassword && hash !== null && hash === (await hashOfTests)) ||
+      (await passwords.verify(hash, password)),
   }
 }
 

@@ -30,7 +30,7 @@ export { register, registerCustomer } from './usecases/register.ts'
 export { announcePasswordReset } from './usecases/reset-password.ts'
 export { createStaffUser, updateStaff } from './usecases/staff.ts'
 export { verifyEmail } from './usecases/verify-email.ts'
-export { findUserByEmail, hasStaff, listUserNames, lockStaffRoster } from './sql/users.ts'
+export { findUserByEmail, hasStaff, listUserNames, lockStaffRoster, namesOf } from './sql/users.ts'
 
 export const identityModule: Module = {
   name: 'identity',

@@ -48,4 +48,5 @@ export {
   settleLedger,
   writeLedger,
   type MoneyDrift,
+  type WholeOrder,
 } from './usecases/index.ts'

@@ -6,6 +6,7 @@ import type { StoredEvent } from '../../platform/events.ts'
 import { contains, fetchPage, type ListDefinition, type ListQuery } from '../../platform/list.ts'
 import { announcement, leaseHeld } from '../../platform/outbox.ts'
 import { json, sql } from '../../platform/sql.ts'
+import type { Part } from '../../platform/together.ts'
 import type { OrderPaymentStatus } from '../payments/index.ts'
 import type { PricedLine, Totals } from './rules.ts'
 import type { LineOption, OrderFilters, OrderStatus } from './schema.ts'
@@ -138,10 +139,15 @@ export const findOrder = (db: Db, idOrNumber: string): Promise<OrderRow | undefi
 export const lockOrder = (tx: Tx, orderId: string): Promise<OrderRow | undefined> =>
   tx.maybeOne(sql`select ${orderColumns} from orders where id = ${orderId} for update`)
 
-export const listLines = (db: Db, orderId: string): Promise<LineRow[]> =>
-  db.many(sql`
+export const linesOf = (orderId: string): Part<LineRow> => ({
+  query: sql`
     select id, service_id, name, options, quantity, unit_price, total, turnaround_days, answers
-    from order_lines where order_id = ${orderId} order by position limit ${maxLines}`)
+    from order_lines where order_id = ${orderId} order by position limit ${maxLines}`,
+  instants: {},
+})
+
+export const listLines = (db: Db, orderId: string): Promise<LineRow[]> =>
+  db.many(linesOf(orderId).query)
 
 export interface MoneyChange {
   readonly status: OrderStatus

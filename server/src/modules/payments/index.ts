@@ -63,6 +63,7 @@ export {
   getLedger,
   getLedgerFacts,
   getLedgerFactsOf,
+  ledgerOf,
   openAttempt,
   providerKey,
   recordManualPayment,

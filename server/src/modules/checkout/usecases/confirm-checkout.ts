@@ -1,12 +1,12 @@
 import type { AppContext } from '../../../platform/context.ts'
-import { readWhole, renderCase, requireOwnOrder, type OrderRow } from '../../orders/index.ts'
 import {
-  getLedger,
-  isFinal,
-  renderForPayer,
-  type Ledger,
-  type PaymentRow,
-} from '../../payments/index.ts'
+  readWhole,
+  renderCase,
+  requireOwnOrder,
+  type OrderRow,
+  type WholeOrder,
+} from '../../orders/index.ts'
+import { getLedger, isFinal, renderForPayer, type PaymentRow } from '../../payments/index.ts'
 import {
   orderNotPayable,
   paymentActionRequired,
@@ -30,18 +30,23 @@ export async function confirmCheckout(
   idOrNumber: string,
 ): Promise<ConfirmOutcome> {
   const found = await requireOwnOrder(ctx, idOrNumber)
-  if (!isPaid(found)) await askProvider(ctx, found)
-  const order = await requireOwnOrder(ctx, found.id)
-  const ledger = await getLedger(ctx.db, order.id)
-  const payment = ledger.payments.findLast((one) => one.provider === 'stripe')
-  if (isPaid(order)) return { outcome: 'paid', reply: await toReply(ctx, order, ledger) }
+  const row = isPaid(found) ? found : await askProvider(ctx, found)
+  const whole = await readWhole(ctx, row)
+  if (isPaid(row)) return { outcome: 'paid', reply: toReply(row, whole) }
+  const payment = whole.ledger.payments.findLast((one) => one.provider === 'stripe')
   if (payment?.status === 'processing') {
-    return { outcome: 'processing', reply: await toReply(ctx, order, ledger) }
+    return { outcome: 'processing', reply: toReply(row, whole) }
   }
-  throw reasonOf(order, payment)
+  throw reasonOf(row, payment)
 }
 
-async function askProvider(ctx: AppContext, { id }: OrderRow): Promise<void> {
+/** Returns the order as it is after the provider's word. */
+async function askProvider(ctx: AppContext, found: OrderRow): Promise<OrderRow> {
+  await observeLatest(ctx, found)
+  return await requireOwnOrder(ctx, found.id)
+}
+
+async function observeLatest(ctx: AppContext, { id }: OrderRow): Promise<void> {
   const { payments } = await getLedger(ctx.db, id)
   const payment = payments.findLast((one) => one.provider === 'stripe')
   if (!payment || isFinal(payment.status) || !ctx.stripe.enabled) return
@@ -77,10 +82,10 @@ function isPaid({ status }: OrderRow): boolean {
   return status !== 'pending' && status !== 'cancelled'
 }
 
-async function toReply(ctx: AppContext, row: OrderRow, ledger: Ledger): Promise<ConfirmReply> {
+function toReply(row: OrderRow, { order, ledger }: WholeOrder): ConfirmReply {
   const payment = ledger.payments.findLast((one) => one.status !== 'canceled')
   return {
-    order: await readWhole(ctx, row, ledger),
+    order,
     payment: payment ? renderForPayer(payment, ledger) : null,
     case: renderCase(row),
   }

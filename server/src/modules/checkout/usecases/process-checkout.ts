@@ -208,10 +208,10 @@ async function toReply(
   row: OrderRow,
   paymentId: string | null,
 ): Promise<CheckoutReply> {
-  const ledger = await getLedger(ctx.db, row.id)
+  const { order, ledger } = await readWhole(ctx, row)
   const payment = ledger.payments.find((one) => one.id === paymentId)
   return {
-    order: await readWhole(ctx, row, ledger),
+    order,
     payment: payment ? renderForPayer(payment, ledger) : null,
     ...tokenFor(ctx, row),
   }

@@ -29,6 +29,8 @@ export interface CaseRow {
 export interface StaffCaseRow extends CaseRow {
   readonly priority: Priority
   readonly assigneeId: Id<'usr'> | null
+  /** As it is now, not as it was when the case was given to them. */
+  readonly assigneeName: string | null
   readonly tags: readonly string[]
 }
 
@@ -42,7 +44,8 @@ export type Owner = { readonly customerId: Id<'cus'> } | { readonly orderId: Id<
 export const customerColumns = sql`id, number, kind, origin, subject, status, contact_name,
   contact_email, contact_phone, customer_id, order_id, due_at, outcome, summary, resolved_at,
   version, created_at, updated_at`
-export const staffColumns = sql`${customerColumns}, priority, assignee_id, tags`
+export const staffColumns = sql`${customerColumns}, priority, assignee_id, tags,
+  (select users.name from users where users.id = cases.assignee_id) as assignee_name`
 
 /** The case with this number; undefined where there is none. */
 export async function findCaseId(db: Db, number: string): Promise<Id<'case'> | undefined> {

@@ -56,15 +56,11 @@ export async function getStaffCase(ctx: Context, id: string): Promise<StaffCase>
   if (!row) throw notFound()
   const notes = await listAllNotes(ctx.db, row.id)
   const events = await listTimeline(ctx, id, 'staff')
-  const people = [
-    row.assigneeId,
-    ...notes.map((note) => note.authorId),
-    ...events.map((event) => event.actorId),
-  ]
+  const people = [...notes.map((note) => note.authorId), ...events.map((event) => event.actorId)]
   const names = await readNames(ctx, people, row.contactName)
   const documents = await readDocuments(ctx, notes)
   return {
-    ...toStaffItem(row, names, ctx.now),
+    ...toStaffItem(row, ctx.now),
     description: row.description,
     notes: notes.map((note) => toStaffNote(note, { names, documents })),
     timeline: events.map((event) => toStaffEntry(event, names)),
@@ -119,9 +115,7 @@ async function listStaffCases(
     page,
     filters: forQuery(filters, ctx.now),
   })
-  const assignees = rows.data.map((row) => row.assigneeId)
-  const names = await readNames(ctx, assignees, null)
-  return mapPage(rows, (row) => toStaffItem(row, names, ctx.now))
+  return mapPage(rows, (row) => toStaffItem(row, ctx.now))
 }
 
 async function listOwnCases(

@@ -26,14 +26,13 @@ export interface NoteSurroundings {
 
 export type TimelineEvent = StoredEvent<Record<string, unknown>>
 
-export function toStaffItem(row: StaffCaseRow, names: Names, now: Date): StaffCaseItem {
-  const { priority, assigneeId, tags } = row
+export function toStaffItem(row: StaffCaseRow, now: Date): StaffCaseItem {
+  const { priority, assigneeId, assigneeName, tags } = row
   return {
     ...toSharedMembers(row, now),
     allowedTransitions: transitionsFrom(row.status),
     priority,
-    assignee:
-      assigneeId === null ? null : { id: assigneeId, name: names.ofUsers.get(assigneeId) ?? null },
+    assignee: assigneeId === null ? null : { id: assigneeId, name: assigneeName },
     tags: [...tags],
   }
 }

@@ -1,7 +1,8 @@
 import type { Id } from '../../../kernel/id.ts'
 import type { StaffRole } from '../../../kernel/permissions.ts'
 import type { Db, Tx } from '../../../platform/database.ts'
-import { sql } from '../../../platform/sql.ts'
+import { sql, type Sql } from '../../../platform/sql.ts'
+import type { Part } from '../../../platform/together.ts'
 import type { Audience, UserRole } from '../schema/index.ts'
 
 /** A login without its password. */
@@ -128,6 +129,12 @@ export async function hasOtherActiveAdmin(db: Db, id: Id<'usr'>): Promise<boolea
 const maxNames = 1000
 
 /** What people are called who act in timelines and notes; ids that are no login's are left out. */
+/** The names of whoever a query of ids finds, to be read with what it stands in. */
+export const namesOf = (ids: Sql): Part<{ readonly id: string; readonly name: string }> => ({
+  query: sql`select id, name from users where id in (${ids}) limit ${maxNames}`,
+  instants: {},
+})
+
 export async function listUserNames(db: Db, ids: readonly string[]): Promise<Map<string, string>> {
   if (ids.length === 0) return new Map()
   const rows = await db.many<{ id: string; name: string }>(sql`

@@ -47,13 +47,17 @@ async function draftMail(ctx: AppContext, input: SendMailInput): Promise<MailDra
   }
   const subject = present(input.subject, 'a subject')
   const text = present(input.text, 'a text')
-  return { ...recipient, template: 'message', data: { subject, text, html: cleanHtml(ctx, input) } }
+  const html = await cleanHtml(ctx, input)
+  return { ...recipient, template: 'message', data: { subject, text, html } }
 }
 
 /** Null where nothing is left to read: the HTML is then made of the text. */
-function cleanHtml({ business }: AppContext, { html }: SendMailInput): string | null {
+async function cleanHtml(
+  { business }: AppContext,
+  { html }: SendMailInput,
+): Promise<string | null> {
   if (html === undefined) return null
-  const cleaned = cleanMarkup(html, [business.publicUrl, ...business.allowedOrigins])
+  const cleaned = await cleanMarkup(html, [business.publicUrl, ...business.allowedOrigins])
   return /\S/.test(cleaned.replaceAll(/<[^>]*>/g, '')) ? cleaned : null
 }
 

@@ -9,7 +9,7 @@ import { mergePatch } from '../../../kernel/merge-patch.ts'
 import { isSmallMetadata } from '../../../kernel/shapes.ts'
 import { inTx, type Context, type TxContext } from '../../../platform/context.ts'
 import { emit } from '../../../platform/outbox.ts'
-import { getLedger, reserveFullRefund } from '../../payments/index.ts'
+import { reserveFullRefund } from '../../payments/index.ts'
 import { OrderCancelled, OrderConfirmed, OrderStatusChanged, OrderUpdated } from '../events.ts'
 import { allowedTransitions, canBecome } from '../rules.ts'
 import {
@@ -44,7 +44,7 @@ export async function patchOrder(
     const row = await sql.updateOrder(ctx.db, id, { note, metadata, flagged }, ctx.now)
     const fields = Object.keys(patch)
     await emit(ctx, OrderUpdated({ rootId: id, rootVersion: row.version, data: { fields } }))
-    return await readWhole(ctx, row, await getLedger(ctx.db, id))
+    return (await readWhole(ctx, row)).order
   })
 }
 
@@ -62,7 +62,7 @@ export async function changeStatus(
       change.status === 'cancelled'
         ? await cancelWithMoney(ctx, order, change)
         : await moveTo(ctx, order, change)
-    return await readWhole(ctx, row, await getLedger(ctx.db, id))
+    return (await readWhole(ctx, row)).order
   })
 }
 

@@ -5,6 +5,13 @@ export { orderFigures } from './figures.ts'
 export { linkCase, setCaseStatus } from './link-case.ts'
 export { authenticateOrderToken, orderTokenOf } from './order-token.ts'
 export { placeOrder, placeOrderFor } from './place-order.ts'
-export { getOrder, getOrderForCase, listOrders, readWhole, requireOwnOrder } from './read-orders.ts'
+export {
+  getOrder,
+  getOrderForCase,
+  listOrders,
+  readWhole,
+  requireOwnOrder,
+  type WholeOrder,
+} from './read-orders.ts'
 export { renderCase } from './render-order.ts'
 export { settleLedger, writeLedger } from './settle-ledger.ts'

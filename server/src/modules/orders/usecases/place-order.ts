@@ -48,7 +48,7 @@ export async function placeOrderFor(ctx: Context, input: PlaceOrder): Promise<Or
   const { items, note, metadata } = input
   const customer = await resolveCustomer(ctx, input)
   const row = await placeOrder(ctx, { source: 'direct', items, customer, note, metadata })
-  return await readWhole(ctx, row, { payments: [], refunds: [], disputes: [] })
+  return (await readWhole(ctx, row)).order
 }
 
 /**

@@ -2,9 +2,10 @@ import { invalidInputAt, notFound } from '../../../kernel/errors.ts'
 import { mapPage, type Page } from '../../../kernel/page.ts'
 import type { Context } from '../../../platform/context.ts'
 import type { ListQuery } from '../../../platform/list.ts'
-import { listTimeline } from '../../../platform/outbox.ts'
-import { listUserNames } from '../../identity/index.ts'
-import { getLedger, type Ledger } from '../../payments/index.ts'
+import { peopleIn, showTimeline, timelineOf } from '../../../platform/outbox.ts'
+import { fetchTogether } from '../../../platform/together.ts'
+import { namesOf } from '../../identity/index.ts'
+import { ledgerOf, type Ledger } from '../../payments/index.ts'
 import { turnaroundOf } from '../rules.ts'
 import type { Order, OrderFilters, OrderSummary } from '../schema.ts'
 import * as sql from '../sql.ts'
@@ -13,23 +14,31 @@ import { audienceOf, renderOrder, renderSummary } from './render-order.ts'
 
 /** Throws 404 where the order does not exist or belongs to somebody else. */
 export async function getOrder(ctx: Context, idOrNumber: string): Promise<Order> {
-  const row = await requireOwnOrder(ctx, idOrNumber)
-  return await readWhole(ctx, row, await getLedger(ctx.db, row.id))
+  const { order } = await readWhole(ctx, await requireOwnOrder(ctx, idOrNumber))
+  return order
 }
 
-/** The whole order around a row that was just read or written. */
-export async function readWhole(ctx: Context, row: OrderRow, ledger: Ledger): Promise<Order> {
+/** An order as it is shown, with the ledger that it was made of. */
+export interface WholeOrder {
+  readonly order: Order
+  readonly ledger: Ledger
+}
+
+/** The whole order around a row that was just read or written, by one statement. */
+export async function readWhole(ctx: Context, row: OrderRow): Promise<WholeOrder> {
   const audience = audienceOf(ctx)
-  // One after the other: a transaction has one connection.
-  const lines = await sql.listLines(ctx.db, row.id)
-  const timeline = await listTimeline(ctx, row.id, audience)
-  const people = timeline.flatMap((event) =>
-    event.actorId !== null && (audience === 'staff' || event.actorKind !== 'staff')
-      ? [event.actorId]
-      : [],
-  )
-  const names = people.length > 0 ? await listUserNames(ctx.db, people) : new Map<string, string>()
-  return renderOrder(audience, { row, lines, ledger, timeline, names })
+  const events = timelineOf(ctx, row.id, audience)
+  const found = await fetchTogether(ctx.db, {
+    ...ledgerOf(row.id),
+    lines: sql.linesOf(row.id),
+    events,
+    people: namesOf(peopleIn(events, audience)),
+  })
+  const { payments, refunds, disputes, lines } = found
+  const ledger = { payments, refunds, disputes }
+  const timeline = showTimeline(ctx, found.events, audience)
+  const names = new Map(found.people.map(({ id, name }) => [id, name]))
+  return { order: renderOrder(audience, { row, lines, ledger, timeline, names }), ledger }
 }
 
 /** Customers see their own orders whatever they filter by; staff see all. */

@@ -1,6 +1,7 @@
 import type { Id } from '../../../kernel/id.ts'
 import type { Db, Tx } from '../../../platform/database.ts'
 import { json, sql } from '../../../platform/sql.ts'
+import type { Part } from '../../../platform/together.ts'
 import { maxRows, type MadeBetween } from './payments.ts'
 
 export interface DisputeRow {
@@ -19,10 +20,12 @@ export interface DisputeRow {
 const disputeColumns = sql`order_id, id, payment_id, provider_ref, status, amount, currency, reason,
   due_by, created_at`
 
-export const listDisputes = (db: Db, orderId: string): Promise<DisputeRow[]> =>
-  db.many(sql`
+export const disputesOf = (orderId: string): Part<DisputeRow> => ({
+  query: sql`
     select ${disputeColumns} from disputes
-    where order_id = ${orderId} order by created_at, id limit ${maxRows}`)
+    where order_id = ${orderId} order by created_at, id limit ${maxRows}`,
+  instants: { dueBy: true, createdAt: true },
+})
 
 export const upsertDispute = (
   tx: Tx,

@@ -1,6 +1,7 @@
 import type { Id } from '../../../kernel/id.ts'
 import type { Db, Tx } from '../../../platform/database.ts'
 import { json, sql, type Sql } from '../../../platform/sql.ts'
+import type { Part } from '../../../platform/together.ts'
 import type { PaymentFailure, PaymentStatus } from '../schema.ts'
 
 export interface PaymentRow {
@@ -33,13 +34,15 @@ const paymentColumns = sql`order_id, id, provider, mode, status, amount, currenc
   intent_ref, client_secret, url, next_amount, failure, attempt, flag, step, step_at, created_at`
 
 /** Oldest first. Of attempts that came to nothing only the newest, whoever made how many. */
-export const listPayments = (db: Db, orderId: string): Promise<PaymentRow[]> =>
-  db.many(sql`
+export const paymentsOf = (orderId: string): Part<PaymentRow> => ({
+  query: sql`
     select ${paymentColumns} from (
       select ${paymentColumns} from payments
       where order_id = ${orderId}
       order by status = 'canceled', created_at desc, id desc limit ${maxRows}) as newest
-    order by created_at, id`)
+    order by created_at, id`,
+  instants: { stepAt: true, createdAt: true },
+})
 
 export interface LedgerSum {
   readonly kind: 'payments' | 'refunds' | 'disputes'

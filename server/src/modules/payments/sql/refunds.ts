@@ -1,6 +1,7 @@
 import type { Id } from '../../../kernel/id.ts'
 import type { Db, Tx } from '../../../platform/database.ts'
 import { json, sql } from '../../../platform/sql.ts'
+import type { Part } from '../../../platform/together.ts'
 import type { RefundStatus } from '../schema.ts'
 import { maxRows, restAfterLook, type MadeBetween } from './payments.ts'
 
@@ -20,10 +21,12 @@ export interface RefundRow {
 const refundColumns = sql`order_id, id, payment_id, status, amount, currency, reason, provider_ref,
   attempt, created_at`
 
-export const listRefunds = (db: Db, orderId: string): Promise<RefundRow[]> =>
-  db.many(sql`
+export const refundsOf = (orderId: string): Part<RefundRow> => ({
+  query: sql`
     select ${refundColumns} from refunds
-    where order_id = ${orderId} order by created_at, id limit ${maxRows}`)
+    where order_id = ${orderId} order by created_at, id limit ${maxRows}`,
+  instants: { createdAt: true },
+})
 
 export const insertRefund = (
   tx: Tx,

@@ -14,7 +14,7 @@ export async function adoptDispute(
   payment: PaymentRow,
   seen: ObservedDispute,
 ): Promise<Fact[]> {
-  const known = (await sql.listDisputes(ctx.db, payment.orderId)).find(
+  const known = (await ctx.db.many<sql.DisputeRow>(sql.disputesOf(payment.orderId).query)).find(
     (dispute) => dispute.providerRef === seen.ref,
   )
   if (known && isSameNews(known, seen)) return []

@@ -1,6 +1,6 @@
 export { adoptDispute } from './dispute.ts'
 export { revenueFigures } from './figures.ts'
-export { getLedger, getLedgerFacts, getLedgerFactsOf, type Ledger } from './ledger.ts'
+export { getLedger, getLedgerFacts, getLedgerFactsOf, ledgerOf, type Ledger } from './ledger.ts'
 export { applyObservation, flagPayment } from './observe-payment.ts'
 export {
   abandonAttempt,

@@ -1,4 +1,5 @@
 import type { Db } from '../../../platform/database.ts'
+import { fetchTogether } from '../../../platform/together.ts'
 import type { LedgerFacts } from '../rules.ts'
 import * as sql from '../sql/index.ts'
 import type { DisputeRow, PaymentRow, RefundRow } from '../sql/index.ts'
@@ -10,13 +11,17 @@ export interface Ledger {
   readonly disputes: readonly DisputeRow[]
 }
 
-/** One after the other: a transaction has one connection. */
+/** The ledger's queries, for whoever reads more of the order by the same statement. */
+export function ledgerOf(orderId: string) {
+  return {
+    payments: sql.paymentsOf(orderId),
+    refunds: sql.refundsOf(orderId),
+    disputes: sql.disputesOf(orderId),
+  }
+}
+
 export async function getLedger(db: Db, orderId: string): Promise<Ledger> {
-  const payments = await sql.listPayments(db, orderId)
-  // Refunds and disputes belong to a payment.
-  if (payments.length === 0) return { payments, refunds: [], disputes: [] }
-  const refunds = await sql.listRefunds(db, orderId)
-  return { payments, refunds, disputes: await sql.listDisputes(db, orderId) }
+  return await fetchTogether(db, ledgerOf(orderId))
 }
 
 /** As much of the ledger as decides what an order's money comes to: one row a state. */
