@@ -8,8 +8,8 @@ export default defineConfig({
     maxWorkers: '100%',
     globalSetup: ['test/support/global-setup.ts'],
     include: ['src/**/*.test.ts', 'test/**/*.test.ts'],
-    // These need more than Node, or minutes: `test:components` and `trust` run them.
-    exclude: ['test/components/**', 'test/trust/long/**'],
+    // These need more than Node, or minutes; scripts of their own run them.
+    exclude: ['test/components/**', 'test/processes/**', 'test/browser/**', 'test/trust/long/**'],
     testTimeout: 60_000,
     hookTimeout: 60_000,
   },

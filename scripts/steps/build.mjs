@@ -3,12 +3,12 @@ import { existsSync, readFileSync, readdirSync, renameSync, rmSync, statSync } f
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { Failure } from './failure.mjs'
-import { listWorkspaces, root, toolPath } from './project.mjs'
+import { listCompiled, root, toolPath } from './project.mjs'
 import { runNode } from './run.mjs'
 
 /** Workspaces whose compiled files are missing or older than their sources. */
 export function listUnbuilt() {
-  return listWorkspaces().filter((workspace) => {
+  return listCompiled().filter((workspace) => {
     const stampFile = join(root, workspace, 'dist', '.built')
     return !existsSync(stampFile) || readFileSync(stampFile, 'utf8') !== fingerprint(workspace)
   })

@@ -1,6 +1,6 @@
 import { Failure, explainFailure } from './failure.mjs'
 import { prepare } from './prepare.mjs'
-import { listWorkspaces, toolPath } from './project.mjs'
+import { listCompiled, toolPath } from './project.mjs'
 import { runNode } from './run.mjs'
 import { runTests } from './test.mjs'
 
@@ -45,7 +45,7 @@ async function chooseSteps(args) {
 }
 
 async function checkTypes() {
-  const results = await Promise.all(listWorkspaces().map(checkTypesOf))
+  const results = await Promise.all(listCompiled().map(checkTypesOf))
   return { isOk: results.every(({ isOk }) => isOk) }
 }
 

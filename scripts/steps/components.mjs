@@ -24,7 +24,7 @@ export async function command(args) {
 }
 
 async function runAgainstComponents(args) {
-  const programs = await providePrograms()
+  const programs = await providePrograms(['postgresql', 'pgbouncer', 'clamav-daemon'])
   // What has been begun hears that we exit and ends with us; of a signal it would not hear.
   const interrupt = () => process.exit(130)
   const signals = ['SIGINT', 'SIGTERM', 'SIGHUP']

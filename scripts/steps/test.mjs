@@ -1,8 +1,6 @@
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { provideBrowser } from './browser.mjs'
-import { Failure } from './failure.mjs'
 import { prepare } from './prepare.mjs'
 import { toolPath } from './project.mjs'
 import { runNode } from './run.mjs'
@@ -25,25 +23,13 @@ export async function runTests(args, { env = {}, group = false } = {}) {
   try {
     const reporters = ['--reporter=default', '--reporter=json', `--outputFile.json=${report}`]
     const vitest = [toolPath('vitest/vitest.mjs'), 'run', ...args, ...reporters]
-    const environment = { ...(await provideEnvironment(args)), ...env }
+    const environment = { ...process.env, ...env }
     const { code } = await runNode(vitest, { show: true, group, env: environment })
     const { passed, failed, skipped } = count(report, code)
     const line = `${passed} passed, ${failed} failed${skipped > 0 ? `, ${skipped} skipped` : ''}`
     return { code: failed > 0 ? code || 1 : code, line }
   } finally {
     rmSync(folder, { recursive: true, force: true })
-  }
-}
-
-/** A chosen few tests ask for a browser when they need it; all of them will need one. */
-async function provideEnvironment(args) {
-  if (args.length > 0) return process.env
-  try {
-    return { ...process.env, CHROME_PATH: await provideBrowser() }
-  } catch (error) {
-    if (!(error instanceof Failure)) throw error
-    console.error(error.message)
-    return process.env
   }
 }
 

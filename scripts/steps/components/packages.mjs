@@ -14,13 +14,14 @@ const FINDERS = {
   postgresql: findPostgres,
   pgbouncer: () => findProgram('pgbouncer'),
   'clamav-daemon': () => findProgram('clamd'),
+  wrk: () => findProgram('wrk'),
 }
 
 /**
  * Where the programs of these packages are, by package; of `postgresql` the folder of them. What is
  * missing is installed from Debian's archives.
  */
-export async function providePrograms(packages = Object.keys(FINDERS)) {
+export async function providePrograms(packages) {
   const listMissing = () => packages.filter((name) => FINDERS[name]() === undefined)
   const missing = listMissing()
   if (missing.length > 0) await install(missing)

@@ -81,4 +81,5 @@ export const wrongValues: Partial<Record<Variable, fc.Arbitrary<string>>> = {
   METRICS_TOKEN: mark,
   LOG_LEVEL: mark,
   ERROR_DETAIL: mark,
+  WORKERS: notNumber(64),
 }

@@ -4,10 +4,10 @@ import { createServer, get, type IncomingMessage } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { promisify } from 'node:util'
 import { afterAll, afterEach, beforeAll, expect, test, vi } from 'vitest'
-import { expectReply, signInAdmin } from './support/client.ts'
-import { cloneDatabase, type TestDatabase } from './support/database.ts'
-import { settingsOf } from './support/fresh-database.ts'
-import { buyAsGuest, publishService } from './support/journey.ts'
+import { expectReply, signInAdmin } from '../support/client.ts'
+import { cloneDatabase, type TestDatabase } from '../support/database.ts'
+import { settingsOf } from '../support/fresh-database.ts'
+import { buyAsGuest, publishService } from '../support/journey.ts'
 import {
   cleanUp,
   isAlive,
@@ -18,7 +18,7 @@ import {
   waiting,
   type Environment,
   type Running,
-} from './support/process.ts'
+} from '../support/process.ts'
 
 let database: TestDatabase
 

@@ -6,7 +6,7 @@ import type { AddressInfo } from 'node:net'
 import path from 'node:path'
 import pg from 'pg'
 import { afterAll, afterEach, beforeAll, describe, expect, inject, test, vi } from 'vitest'
-import { withDatabase } from './support/global-setup.ts'
+import { withDatabase } from '../support/global-setup.ts'
 import {
   cleanUp,
   isAlive,
@@ -18,7 +18,7 @@ import {
   startTimeoutMs,
   waiting,
   type Running,
-} from './support/process.ts'
+} from '../support/process.ts'
 
 describe('a first start, and those after it', () => {
   let dataDir: string

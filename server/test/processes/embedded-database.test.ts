@@ -22,9 +22,9 @@ import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vite
 import {
   startEmbeddedDatabase,
   type EmbeddedDatabase,
-} from '../src/platform/embedded-database/index.ts'
+} from '../../src/platform/embedded-database/index.ts'
 
-const serverFolder = fileURLToPath(new URL('..', import.meta.url))
+const serverFolder = fileURLToPath(new URL('../..', import.meta.url))
 const compiled = join(serverFolder, 'dist/platform/embedded-database/index.js')
 const isRoot = process.geteuid?.() === 0
 const nobody = { uid: 65_534, gid: 65_534 }

@@ -1,18 +1,18 @@
 import { readFile } from 'node:fs/promises'
 import path from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { eventually } from './support/eventually.ts'
-import { startMailServer, type MailServer, type ReceivedMail } from './support/mail-server.ts'
+import { eventually } from '../support/eventually.ts'
+import { startMailServer, type MailServer, type ReceivedMail } from '../support/mail-server.ts'
 import {
   cleanUp,
   makeFolder,
   startBureau,
   startTimeoutMs,
   type Running,
-} from './support/process.ts'
-import { openShell } from './support/shell.ts'
+} from '../support/process.ts'
+import { openShell } from '../support/shell.ts'
 
-const repository = path.resolve(import.meta.dirname, '../..')
+const repository = path.resolve(import.meta.dirname, '../../..')
 
 /** The commands that a page shows, block by block: what it says to type is what is run. */
 async function blocksOf(page: string, bureau: Running): Promise<string[]> {
