@@ -106,8 +106,8 @@ async function kindOfHead(head: Buffer): Promise<FileKind | undefined> {
 const pdfMark = Buffer.from('%PDF-')
 
 /**
- * The library reads a few bytes in memory; what it trips over is nothing that it knows. It is loaded
- * by the first file, not by the start.
+ * The library reads a few bytes in memory; what it trips over is nothing that it knows. It is
+ * loaded by the first file, not by the start.
  */
 async function mimeOf(head: Buffer): Promise<string | undefined> {
   const { fileTypeFromBuffer } = await import('file-type')

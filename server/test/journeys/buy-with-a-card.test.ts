@@ -193,8 +193,8 @@ describe('what a purchase costs the database', () => {
     const confirming = app.db.statementCount() - between
     app.sandbox.resumeWebhooks()
     // BEGIN and COMMIT of the five transactions around the two calls to the provider included.
-    expect(between - before).toBeLessThanOrEqual(57)
-    expect(confirming).toBeLessThanOrEqual(8)
+    expect(between - before).toBeLessThanOrEqual(52)
+    expect(confirming).toBeLessThanOrEqual(2)
   })
 })
 

@@ -1,24 +1,24 @@
 import { crc32, inflateSync } from 'node:zlib'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { ConfigError, readConfig } from '../src/config.ts'
-import { renderBanner, type Start } from '../src/demo/banner.ts'
-import { demoCategories } from '../src/demo/catalogue.ts'
-import { demoPasswordOf } from '../src/demo/demo-password.ts'
+import { ConfigError, readConfig } from '../../src/config.ts'
+import { renderBanner, type Start } from '../../src/demo/banner.ts'
+import { demoCategories } from '../../src/demo/catalogue.ts'
+import { demoPasswordOf } from '../../src/demo/demo-password.ts'
 import {
   demoCustomers,
   demoNewcomer,
   demoStaff,
   formerColleague,
   invitedColleague,
-} from '../src/demo/people.ts'
-import { prepareBusiness } from '../src/demo/prepare-business.ts'
-import { isEmpty, seedBusiness } from '../src/demo/seed-business.ts'
-import { createStaffUser, registerCustomer } from '../src/modules/identity/index.ts'
-import { hourMs } from '../src/kernel/time.ts'
-import { templateNames } from '../src/modules/notifications/schema.ts'
-import { openMail } from '../src/platform/mail.ts'
-import { startTestApp, type TestApp, type TestAppOptions } from './support/app.ts'
-import { startMailServer } from './support/mail-server.ts'
+} from '../../src/demo/people.ts'
+import { prepareBusiness } from '../../src/demo/prepare-business.ts'
+import { isEmpty, seedBusiness } from '../../src/demo/seed-business.ts'
+import { createStaffUser, registerCustomer } from '../../src/modules/identity/index.ts'
+import { hourMs } from '../../src/kernel/time.ts'
+import { templateNames } from '../../src/modules/notifications/schema.ts'
+import { openMail } from '../../src/platform/mail.ts'
+import { startTestApp, type TestApp, type TestAppOptions } from '../support/app.ts'
+import { startMailServer } from '../support/mail-server.ts'
 
 const apps: TestApp[] = []
 

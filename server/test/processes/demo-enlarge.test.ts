@@ -1,10 +1,10 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { enlargeDemo, type Size } from '../src/demo/enlarge/index.ts'
-import { demoStaff } from '../src/demo/people.ts'
-import { demoPasswordOf } from '../src/demo/demo-password.ts'
-import { seedBusiness } from '../src/demo/seed-business.ts'
-import { booksAgree } from './journeys/books.ts'
-import { startTestApp, type TestApp } from './support/app.ts'
+import { enlargeDemo, type Size } from '../../src/demo/enlarge/index.ts'
+import { demoStaff } from '../../src/demo/people.ts'
+import { demoPasswordOf } from '../../src/demo/demo-password.ts'
+import { seedBusiness } from '../../src/demo/seed-business.ts'
+import { booksAgree } from '../journeys/books.ts'
+import { startTestApp, type TestApp } from '../support/app.ts'
 
 const size: Size = { services: 60, orders: 300 }
 const demo = { services: 12, orders: 13 }
