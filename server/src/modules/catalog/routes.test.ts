@@ -466,7 +466,9 @@ describe('PATCH /api/services/bulk/status', () => {
   test('200 for a thousand ids at once, and the counts of their categories follow', async () => {
     const category = await aCategory()
     const known = await Promise.all(
-      Array.from({ length: 120 }, () => aService({ categoryId: category.id, status: 'draft' })),
+      Array.from({ length: 120 }, (_, nth) =>
+        aService({ name: `Service ${nth}`, categoryId: category.id, status: 'draft' }),
+      ),
     )
     const ids = [
       ...known.map(({ id }) => id),
