@@ -60,12 +60,14 @@ export async function startProcess([command, ...words], settings) {
     cwd: root,
     env: { PATH: process.env.PATH, HOME: process.env.HOME, ...settings },
     stdio: ['ignore', 'pipe', 'pipe'],
+    // npm hands a signal on to nobody: its whole group is told.
+    detached: true,
   })
   let output = ''
   for (const stream of [child.stdout, child.stderr]) {
     stream.setEncoding('utf8').on('data', (chunk) => (output = (output + chunk).slice(-20_000)))
   }
-  const ended = once(child, 'close')
+  const ended = once(child, 'exit')
   const url = await new Promise((resolve, reject) => {
     const fail = (why) => reject(new Error(`Bureau did not start (${why}):\n${output}`))
     const timer = setTimeout(fail, START_TIMEOUT_MS, 'too slow')
@@ -85,7 +87,7 @@ export async function startProcess([command, ...words], settings) {
     tookMs: performance.now() - beganAt,
     output: () => output,
     stop: async () => {
-      child.kill('SIGTERM')
+      process.kill(-(child.pid ?? Number.NaN), 'SIGTERM')
       await ended
     },
   }

@@ -2,14 +2,12 @@
 // argument what to answer with, and over which port or how often by its first message.
 import { verify, hash } from '@node-rs/argon2'
 import fastify from 'fastify'
-import { randomBytes } from 'node:crypto'
 import { createServer } from 'node:http'
 import pg from 'pg'
 
-const { kind, bytes, statements = [], fresh, connection, poolSize } = JSON.parse(process.argv[2])
+const { kind, bytes, statements = [], connection, poolSize } = JSON.parse(process.argv[2])
 const body = Buffer.from(bytes ?? '')
 const headers = { 'content-type': 'application/json; charset=utf-8' }
-const renewal = fresh && new RegExp(fresh, 'g')
 
 const kinds = {
   /** The least that Node can do. */
@@ -61,9 +59,7 @@ async function runAll(pool) {
   const client = await pool.connect()
   try {
     let rows = []
-    const renew = createRenewal()
-    for (const [nth, { text, values: given }] of statements.entries()) {
-      const values = renew ? given.map(renew) : given
+    for (const [nth, { text, values }] of statements.entries()) {
       const name = values.length > 0 ? `statement_${nth}` : undefined
       const result = await client.query({ name, text, values, rowMode: 'array' })
       if (result.rows?.length > 0) rows = result.rows
@@ -72,21 +68,6 @@ async function runAll(pool) {
   } finally {
     client.release()
   }
-}
-
-/** What a request makes has ids of its own each time, the same in all of its statements. */
-function createRenewal() {
-  if (!renewal) return undefined
-  const renewed = new Map()
-  return (value) =>
-    value?.replaceAll(renewal, (id) => {
-      if (!renewed.has(id)) renewed.set(id, id.slice(0, -20) + randomDigits())
-      return renewed.get(id)
-    }) ?? null
-}
-
-function randomDigits() {
-  return randomBytes(16).toString('hex').slice(0, 20)
 }
 
 /** Does the work so many times at once for so long, as a load tool would over connections. */

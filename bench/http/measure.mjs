@@ -15,12 +15,12 @@ const POOL_SIZE = 10
  * request.
  */
 export async function measureWorkload(workload, { wrk, bureau, seconds, rounds }) {
-  const { name, request, controls, fresh, connections = CONNECTIONS, bar } = workload
+  const { name, request, controls, connections = CONNECTIONS, bar } = workload
   const ask = () => askOnce(bureau.url, workload)
   const bytes = await ask()
   const statements = await traceStatements(bureau.dataDir, ask)
   const connection = connectionOf(bureau.dataDir, 'server')
-  const options = { bytes, statements, fresh, connection, poolSize: POOL_SIZE }
+  const options = { bytes, statements, connection, poolSize: POOL_SIZE }
   const servers = [{ kind: 'bureau', ...bureau }]
   try {
     for (const kind of controls) {

@@ -54,7 +54,8 @@ function readStatements(text) {
       /duration: \S+ ms {2}(execute \S+|statement): ([^]*)$/.exec(body) ?? []
     if (how) statements.push({ text: statement, values: [] })
     const [, parameters] = /DETAIL: {2}parameters: ([^]*)$/i.exec(body) ?? []
-    if (parameters && statements.length > 0) statements.at(-1).values = readValues(parameters)
+    const last = statements.at(-1)
+    if (parameters && last?.text.includes('$1')) last.values = readValues(parameters)
   }
   return statements
 }
