@@ -94,8 +94,7 @@ function wantedRows<Filters extends object>(
 
 /**
  * A search looks for its rows first: where they are few they are sorted by themselves, and where
- * they are many they are met soon in the order of the sort. One of the two parts is empty always,
- * and PostgreSQL does not begin with it.
+ * they are many they are met soon in the order of the sort. One of the two parts is empty always.
  */
 function composeWanted<Filters extends object>(
   list: ListDefinition<Filters>,

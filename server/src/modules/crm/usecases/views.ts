@@ -1,6 +1,6 @@
 import type { TimelineEntry } from '../../../kernel/shapes.ts'
 import { toInstant, toInstantOrNull } from '../../../kernel/time.ts'
-import type { StoredEvent } from '../../../platform/events.ts'
+import type { TimelineEvent } from '../../../platform/outbox.ts'
 import { isOverdue, transitionsFrom } from '../rules.ts'
 import type { AttachedDocument } from '../../documents/index.ts'
 import type { CustomerCaseItem, CustomerNote, StaffCaseItem, StaffNote } from '../schema.ts'
@@ -23,8 +23,6 @@ export interface NoteSurroundings {
   readonly names: Names
   readonly documents: AttachedDocuments
 }
-
-export type TimelineEvent = StoredEvent<Record<string, unknown>>
 
 export function toStaffItem(row: StaffCaseRow, now: Date): StaffCaseItem {
   const { priority, assigneeId, assigneeName, tags } = row

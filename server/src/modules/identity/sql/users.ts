@@ -128,13 +128,13 @@ export async function hasOtherActiveAdmin(db: Db, id: Id<'usr'>): Promise<boolea
 /** How many names one reply may need: a page, with a few people an item. */
 const maxNames = 1000
 
-/** What people are called who act in timelines and notes; ids that are no login's are left out. */
 /** The names of whoever a query of ids finds, to be read with what it stands in. */
 export const namesOf = (ids: Sql): Part<{ readonly id: string; readonly name: string }> => ({
   query: sql`select id, name from users where id in (${ids}) limit ${maxNames}`,
   instants: {},
 })
 
+/** What people are called who act in timelines and notes; ids that are no login's are left out. */
 export async function listUserNames(db: Db, ids: readonly string[]): Promise<Map<string, string>> {
   if (ids.length === 0) return new Map()
   const rows = await db.many<{ id: string; name: string }>(sql`

@@ -2,7 +2,8 @@ import { money } from '../../../kernel/money.ts'
 import type { TimelineEntry } from '../../../kernel/shapes.ts'
 import { toInstant } from '../../../kernel/time.ts'
 import type { Context } from '../../../platform/context.ts'
-import type { Audience, StoredEvent } from '../../../platform/events.ts'
+import type { Audience } from '../../../platform/events.ts'
+import type { TimelineEvent } from '../../../platform/outbox.ts'
 import { renderPayment, renderRefund, type Ledger } from '../../payments/index.ts'
 import { allowedTransitions } from '../rules.ts'
 import type { Order, OrderCase, OrderLine, OrderSummary } from '../schema.ts'
@@ -13,7 +14,7 @@ export interface OrderParts {
   readonly row: OrderRow
   readonly lines: readonly LineRow[]
   readonly ledger: Ledger
-  readonly timeline: readonly StoredEvent<Record<string, unknown>>[]
+  readonly timeline: readonly TimelineEvent[]
   /** Names of the people in the timeline, by their ids. */
   readonly names: ReadonlyMap<string, string>
 }
@@ -87,7 +88,7 @@ function renderLine(line: LineRow, currency: string): OrderLine {
 /** Customers read what happened, not which member of the staff did it. */
 function renderEntry(
   audience: Audience,
-  event: StoredEvent<Record<string, unknown>>,
+  event: TimelineEvent,
   names: ReadonlyMap<string, string>,
 ): TimelineEntry {
   const isHidden = audience === 'customer' && event.actorKind === 'staff'
