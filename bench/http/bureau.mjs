@@ -68,6 +68,10 @@ export async function startProcess([command, ...words], settings) {
     stream.setEncoding('utf8').on('data', (chunk) => (output = (output + chunk).slice(-20_000)))
   }
   const ended = once(child, 'exit')
+  const endGroup = () => process.kill(-(child.pid ?? Number.NaN), 'SIGTERM')
+  // Of a bench that ends before it nobody else would tell it.
+  process.once('exit', endGroup)
+  void ended.then(() => process.off('exit', endGroup))
   const url = await new Promise((resolve, reject) => {
     const fail = (why) => reject(new Error(`Bureau did not start (${why}):\n${output}`))
     const timer = setTimeout(fail, START_TIMEOUT_MS, 'too slow')
@@ -87,7 +91,7 @@ export async function startProcess([command, ...words], settings) {
     tookMs: performance.now() - beganAt,
     output: () => output,
     stop: async () => {
-      process.kill(-(child.pid ?? Number.NaN), 'SIGTERM')
+      endGroup()
       await ended
     },
   }

@@ -42,6 +42,8 @@ function readArguments(args) {
 }
 
 async function bench({ keep, ...wish }) {
+  // What has been begun hears that we exit and ends with us; of a signal it would not hear.
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => process.exit(130))
   // Its packages are there only after the checkout was prepared.
   const { measure } = await import('../../bench/main.mjs')
   const report = await import('../../bench/report/index.mjs')
